@@ -1,0 +1,1 @@
+"""Exports -> warehouse. Plain Polars and DuckDB: nothing in here imports Django."""

@@ -1,0 +1,1 @@
+"""The wiring: settings, URLs, Celery and the server entry points. Nothing here knows a figure."""

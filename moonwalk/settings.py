@@ -1,0 +1,238 @@
+"""All settings, read from the environment (or a .env file). docs/settings.md and .env.example explain each name."""
+
+import os
+import secrets
+import tomllib
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env(
+    DEBUG=(bool, False),
+    SECRET_KEY=(str, ""),
+    ALLOWED_HOSTS=(list, ["127.0.0.1", "localhost", "[::1]"]),
+    CSRF_TRUSTED_ORIGINS=(list, []),
+    LOG_LEVEL=(str, "INFO"),
+    REDIS_URL=(str, ""),
+    MOONWALK_DATA_DIR=(str, ""),
+    MOONWALK_EXPORTS_DIR=(str, ""),
+    MOONWALK_WAREHOUSE_KEY=(str, ""),
+    MOONWALK_BUSINESS_FILE=(str, ""),
+    MOONWALK_HTTPS=(bool, False),
+    MOONWALK_HASHED_STATIC=(bool, False),
+)
+# A .env file beside manage.py; MOONWALK_ENV_FILE names another one, or none when it is empty.
+ENV_FILE = os.environ.get("MOONWALK_ENV_FILE", str(BASE_DIR / ".env"))
+if ENV_FILE and Path(ENV_FILE).is_file():
+    env.read_env(ENV_FILE)
+
+
+def _path(value: str, default: Path) -> Path:
+    """A path of the environment; a relative one is meant from the project's folder, wherever a command is started."""
+    return (BASE_DIR / Path(value).expanduser()).resolve() if value else default
+
+
+def _kept_secret_key(data_dir: Path) -> str:
+    """The key that was made once for this data folder, readable by its owner alone; made now when there is none.
+
+    A folder that can't be written gives a key for this process alone: the system check says how to mend that.
+    """
+    file = data_dir / "secret_key"
+    try:
+        if not file.exists():
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Written whole under another name first: two processes that start together end with the same key.
+            own = data_dir / f".secret_key.{os.getpid()}"
+            with os.fdopen(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+                f.write(secrets.token_urlsafe(64))
+            try:
+                os.link(own, file)
+            except FileExistsError:
+                pass
+            finally:
+                own.unlink()
+        return file.read_text().strip()
+    except OSError:
+        return secrets.token_urlsafe(64)
+
+
+def _business_timezone(file: Path) -> str:
+    """`timezone` of the business file, wherever it stands in it; a file that can't be read is the checks' to report."""
+    try:
+        facts = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "Asia/Dubai"
+    found = facts.get("timezone") or next((v["timezone"] for v in facts.values() if isinstance(v, dict) and "timezone" in v), "")
+    return found or "Asia/Dubai"
+
+
+# --- This installation ---------------------------------------------------------------------------------------------
+DEBUG = env("DEBUG")
+DATA_DIR = _path(env("MOONWALK_DATA_DIR"), BASE_DIR / "var")
+EXPORTS_DIR = _path(env("MOONWALK_EXPORTS_DIR"), DATA_DIR / "exports")
+WAREHOUSE_DIR = DATA_DIR / "warehouse"
+WAREHOUSE_KEY = env("MOONWALK_WAREHOUSE_KEY")
+BUSINESS_FILE = _path(env("MOONWALK_BUSINESS_FILE"), BASE_DIR / "etl" / "business.toml")
+SECRET_KEY = env("SECRET_KEY") or _kept_secret_key(DATA_DIR)
+ALLOWED_HOSTS = env("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = env("CSRF_TRUSTED_ORIGINS")
+HTTPS = env("MOONWALK_HTTPS")
+
+# --- Apps and middleware -------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",  # before the admin: its templates win
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_plotly_dash",
+    "analytics",
+    "operations",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "moonwalk.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_plotly_dash.middleware.BaseMiddleware",  # innermost: it changes the page's length
+]
+ROOT_URLCONF = "moonwalk.urls"
+WSGI_APPLICATION = "moonwalk.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database, cache, sessions -------------------------------------------------------------------------------------
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # WAL: readers and the one writer don't block each other. IMMEDIATE: a transaction that will write waits for its
+    # turn at its start, instead of failing half way with "database is locked".
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env("REDIS_URL")
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "moonwalk"}}
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# Every dashboard callback saves the session: in a signed cookie that costs no write to the database.
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+SESSION_COOKIE_AGE = 7 * 24 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+
+# --- Who may come in -----------------------------------------------------------------------------------------------
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- Security headers ----------------------------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
+
+# The one inline script of a dashboard page, always the same text: `var renderer = new DashRenderer();`
+DASH_INLINE_SCRIPT = "'sha256-jZlsGVOhUAIcH+4PVs7QuGZkthRMgvT2n0ilH6/zTM0='"
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "script-src": ["'self'", DASH_INLINE_SCRIPT],
+    "style-src": ["'self'", "'unsafe-inline'"],  # dash and plotly set styles from scripts
+    "img-src": ["'self'", "data:", "blob:"],  # plotly saves a chart as a picture through a blob
+    "object-src": ["'none'"],
+    "base-uri": ["'self'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+}
+# The admin's theme evaluates expressions in its pages: without 'unsafe-eval' its login page swallows every click.
+SECURE_CSP_ADMIN = SECURE_CSP | {"script-src": ["'self'", "'unsafe-eval'"]}
+
+# --- Dashboards and static files -----------------------------------------------------------------------------------
+PLOTLY_COMPONENTS = ["dpd_components"]
+# A wrong path here would make every dashboard public without a word: moonwalk/checks.py refuses to start on one.
+PLOTLY_DASH = {"serve_locally": True, "view_decorator": "analytics.access.dash_view"}
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "django_plotly_dash.finders.DashAssetFinder",
+    "django_plotly_dash.finders.DashComponentFinder",
+    "django_plotly_dash.finders.DashAppDirectoryFinder",
+]
+# Hashed and compressed files need `manage.py collectstatic` first; without, WhiteNoise serves them where they lie.
+HASHED_STATIC = env("MOONWALK_HASHED_STATIC")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage" if HASHED_STATIC
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not HASHED_STATIC
+
+# --- Time and language ---------------------------------------------------------------------------------------------
+TIME_ZONE = _business_timezone(BUSINESS_FILE)
+USE_TZ = True
+LANGUAGE_CODE = "en-gb"
+USE_I18N = True
+
+# --- Celery: without REDIS_URL nothing connects anywhere, and a queued task runs in the process that queues it ------
+CELERY_APP = "moonwalk.celery.app"
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True  # what a task did is in the database
+CELERY_TASK_TIME_LIMIT = 3600
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# --- Log: what happened, never whom it concerns (no names, phones or e-mails) ---------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {name: {"level": env("LOG_LEVEL")} for name in ("moonwalk", "etl", "analytics", "operations")},
+}

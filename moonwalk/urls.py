@@ -1,0 +1,21 @@
+"""Addresses: sign-in, the admin, the dashboards' endpoints; every other page is analytics'."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.http import Http404
+from django.urls import include, path
+
+
+def gone(request):
+    """django-plotly-dash's add_stateless_apps: it writes to the database on a GET and lies outside view_decorator."""
+    raise Http404
+
+
+urlpatterns = [
+    path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("dash/add_stateless_apps", gone),
+    path("dash/", include("django_plotly_dash.urls")),
+    path("", include("analytics.urls")),
+]

@@ -1,0 +1,1 @@
+"""What staff own and do: customers, orders, follow-ups, and the refresh that fills the warehouse."""

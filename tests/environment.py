@@ -1,0 +1,31 @@
+"""The environment of the tests, set before Django's settings are read (pytest loads this with -p).
+
+A folder of its own for data, no .env file, no Redis; DATABASE_URL stays as given, so that the same tests can run on
+PostgreSQL.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+DATA_DIR = Path(tempfile.mkdtemp(prefix="moonwalk-tests-"))
+_OWNER = os.getpid()
+
+
+def _remove() -> None:
+    if os.getpid() == _OWNER:  # not in a child that a test forked
+        shutil.rmtree(DATA_DIR, ignore_errors=True)
+
+
+atexit.register(_remove)
+
+for name in [n for n in os.environ if n.startswith("MOONWALK_")] + ["REDIS_URL", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"]:
+    os.environ.pop(name, None)
+os.environ.update(
+    MOONWALK_ENV_FILE="",
+    MOONWALK_DATA_DIR=str(DATA_DIR),
+    SECRET_KEY="only-for-the-tests-" + "x" * 40,
+    DEBUG="False",
+)
