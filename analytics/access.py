@@ -1,0 +1,136 @@
+"""Who may see what. Pages, dashboard endpoints and the navigation ask here and nowhere else.
+
+Roles are Django groups. ROLES says which pages a role opens; a person with several roles sees what any of them opens,
+a superuser sees all. A page in PAGES without an address isn't built yet: it is never linked, but a role may name it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+
+from django.contrib.auth.views import redirect_to_login
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse
+from django.templatetags.static import get_static_prefix
+from django.urls import NoReverseMatch, reverse
+from django_plotly_dash.dash_wrapper import all_apps
+
+
+@dataclass(frozen=True)
+class Page:
+    """One entry of the navigation; `address` is the name of its URL."""
+
+    name: str
+    label: str
+    address: str
+
+    def url(self) -> str | None:
+        """Where it is, or None while the page isn't built."""
+        try:
+            return reverse(self.address)
+        except NoReverseMatch:
+            return None
+
+
+PAGES = {
+    page.name: page
+    for page in (
+        Page("executive", "Executive Pulse", "executive"),
+        Page("customers", "Customer Analytics", "customers"),
+        Page("operations", "Operations Center", "operations"),
+        Page("finance", "Financial Performance", "finance"),
+        Page("receivables", "Receivables", "receivables"),
+        Page("desk", "Customers and orders", "admin:operations_order_changelist"),
+    )
+}
+# What each role may open. "desk" is the customer and order lists, which live in the admin.
+ROLES = {
+    "Management": ("executive", "customers", "operations", "finance", "receivables"),
+    "Sales": ("executive", "customers"),
+    "Operations": ("executive", "operations"),
+    "Finance": ("executive", "finance", "receivables", "desk"),
+    "Desk": ("receivables", "desk"),
+}
+# The endpoints of django-plotly-dash that an inline dashboard calls. Its stand-alone pages, its stateful apps and its
+# per-request arguments stay shut: nothing here uses them.
+SCRIPTS = ("app-component-suites", "app-component-component-suites")
+ENDPOINTS = ("app-layout", "app-dependencies", "app-update-component", *SCRIPTS)
+
+
+def roles(user) -> set[str]:
+    """The names of a person's groups, asked of the database once a request."""
+    if not hasattr(user, "_role_names"):
+        user._role_names = set(user.groups.values_list("name", flat=True))
+    return user._role_names
+
+
+def can_see(user, page: str) -> bool:
+    """May this person open this page? KeyError for a page that isn't in PAGES: a typo must not read as "no"."""
+    PAGES[page]
+    if not user.is_authenticated or not user.is_active:
+        return False
+    return user.is_superuser or any(page in ROLES.get(role, ()) for role in roles(user))
+
+
+def pages_of(user) -> list[Page]:
+    """The built pages a person may open, in the order of the navigation."""
+    return [page for page in PAGES.values() if can_see(user, page.name) and page.url()]
+
+
+def landing(user) -> str | None:
+    """The address of the first page a person may open; None for a person without a role."""
+    return next((page.url() for page in pages_of(user)), None)
+
+
+def page_required(page: str) -> Callable:
+    """A view for those who may see `page`: a stranger goes to the sign-in page, anybody else gets 403."""
+    PAGES[page]
+
+    def decorate(view):
+        @wraps(view)
+        def guarded(request, *args, **kwargs):
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            if not can_see(request.user, page):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        guarded.page = page
+        return guarded
+
+    return decorate
+
+
+def dash_view(view, route_name: str = "", **_) -> Callable:
+    """django-plotly-dash's `view_decorator`: 401 for a stranger, 404 for what no dashboard uses, 403 for the rest.
+
+    A dashboard's app has the name of its page. functools.wraps keeps the view's csrf_exempt: the dashboards' script
+    sends no token, and the one POST among them writes nothing.
+    """
+
+    @wraps(view)
+    def guarded(request, *args, ident="", **kwargs):
+        if not request.user.is_authenticated:
+            return HttpResponse("Sign in first.", status=401, content_type="text/plain")
+        if route_name not in ENDPOINTS or ident not in all_apps() or ident not in PAGES:
+            raise Http404
+        if not can_see(request.user, ident):
+            return HttpResponse("Your account doesn't open this page.", status=403, content_type="text/plain")
+        response = view(request, *args, ident=ident, **kwargs)
+        return _script(response) if route_name in SCRIPTS else response
+
+    guarded.login_required = False  # not public: a script wants 401, the middleware would send it to a sign-in page
+    return guarded
+
+
+def _script(response: HttpResponse) -> HttpResponse:
+    """A redirect to one of dash's scripts: to the hashed file, and kept by the browser, as its name has the version."""
+    prefix = get_static_prefix()
+    if response.status_code == 302 and response["Location"].startswith(prefix):
+        try:
+            response["Location"] = staticfiles_storage.url(response["Location"].removeprefix(prefix))
+        except ValueError:
+            raise Http404 from None  # no such file among the collected ones
+        response["Cache-Control"] = "private, max-age=31536000, immutable"
+    return response
