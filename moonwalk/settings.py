@@ -2,10 +2,12 @@
 
 import os
 import secrets
-import tomllib
 from pathlib import Path
 
 import environ
+
+from etl.business import load_business
+from etl.errors import BusinessError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -58,14 +60,13 @@ def _kept_secret_key(data_dir: Path) -> str:
         return secrets.token_urlsafe(64)
 
 
-def _business_timezone(file: Path) -> str:
-    """`timezone` of the business file, wherever it stands in it; a file that can't be read is the checks' to report."""
+def _business_clock(file: Path) -> tuple[str, str]:
+    """Time zone and hour of the daily refresh; a business file that can't be read is the system checks' to report."""
     try:
-        facts = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "Asia/Dubai"
-    found = facts.get("timezone") or next((v["timezone"] for v in facts.values() if isinstance(v, dict) and "timezone" in v), "")
-    return found or "Asia/Dubai"
+        business = load_business(file)
+    except BusinessError:
+        return "Asia/Dubai", "06:00"
+    return business.timezone, business.refresh_at
 
 
 # --- This installation ---------------------------------------------------------------------------------------------
@@ -139,7 +140,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env("REDIS_URL")
 if REDIS_URL:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "moonwalk"}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "moonwalk",
+        }
+    }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
@@ -205,14 +212,15 @@ HASHED_STATIC = env("MOONWALK_HASHED_STATIC")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage" if HASHED_STATIC
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if HASHED_STATIC
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
 WHITENOISE_USE_FINDERS = not HASHED_STATIC
 
 # --- Time and language ---------------------------------------------------------------------------------------------
-TIME_ZONE = _business_timezone(BUSINESS_FILE)
+TIME_ZONE, REFRESH_AT = _business_clock(BUSINESS_FILE)
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True

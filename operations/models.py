@@ -1,4 +1,4 @@
-"""What staff own (follow-ups), what the exports bring for them to look at (customers, orders), and the record of refreshes.
+"""What staff own (follow-ups), what exports bring for them to look at (customers, orders), and the record of refreshes.
 
 Imported columns belong to CleanCloud: only the refresh writes them. What staff write has rows of its own, which no
 refresh touches.
@@ -13,8 +13,11 @@ class ImportedRow(models.Model):
     """What every row that comes from an export carries beside its own columns."""
 
     in_latest_export = models.BooleanField(
-        "in the latest export", default=True, db_index=True,
-        help_text="No: the row is kept from an earlier export; the latest one no longer had it.")
+        "in the latest export",
+        default=True,
+        db_index=True,
+        help_text="No: the row is kept from an earlier export; the latest one no longer had it.",
+    )
     row_hash = models.CharField("hash of the imported columns", max_length=64, editable=False)
     synced_at = models.DateTimeField("last changed by a refresh", editable=False)
 
@@ -34,7 +37,9 @@ class Customer(ImportedRow):
     area = models.CharField("area", max_length=100, blank=True)
     route = models.CharField("route", max_length=40, blank=True)
     signed_up = models.DateField("signed up", null=True, blank=True)
-    cohort_month = models.CharField("customer since", max_length=7, blank=True, help_text="Month of sign-up or first order.")
+    cohort_month = models.CharField(
+        "customer since", max_length=7, blank=True, help_text="Month of sign-up or first order."
+    )
     b2b = models.BooleanField("business account", default=False)
 
     class Meta:
@@ -85,16 +90,30 @@ class Order(ImportedRow):
 class FollowUp(models.Model):
     """A note that somebody wrote on a customer, on an order, or on both."""
 
-    customer = models.ForeignKey(Customer, models.PROTECT, null=True, blank=True, related_name="follow_ups",
-                                 verbose_name="customer")
-    order = models.ForeignKey(Order, models.PROTECT, null=True, blank=True, related_name="follow_ups",
-                              verbose_name="order")
+    customer = models.ForeignKey(
+        Customer, models.PROTECT, null=True, blank=True, related_name="follow_ups", verbose_name="customer"
+    )
+    order = models.ForeignKey(
+        Order, models.PROTECT, null=True, blank=True, related_name="follow_ups", verbose_name="order"
+    )
     note = models.TextField("note")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False,
-                                   related_name="+", verbose_name="written by")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name="written by",
+    )
     created_at = models.DateTimeField("written", auto_now_add=True)
-    changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False,
-                                   related_name="+", verbose_name="last changed by")
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name="last changed by",
+    )
     changed_at = models.DateTimeField("last changed", null=True, editable=False)
 
     class Meta:
@@ -106,11 +125,14 @@ class FollowUp(models.Model):
             models.Index(fields=["order", "-created_at"], name="follow_up_by_order"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(customer__isnull=False) | Q(order__isnull=False),
-                                   name="follow_up_has_a_subject",
-                                   violation_error_message="Choose a customer or an order."),
-            models.CheckConstraint(condition=~Q(note=""), name="follow_up_says_something",
-                                   violation_error_message="Write a note."),
+            models.CheckConstraint(
+                condition=Q(customer__isnull=False) | Q(order__isnull=False),
+                name="follow_up_has_a_subject",
+                violation_error_message="Choose a customer or an order.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(note=""), name="follow_up_says_something", violation_error_message="Write a note."
+            ),
         ]
 
     def __str__(self) -> str:
@@ -128,6 +150,7 @@ class RefreshRun(models.Model):
         ROLLBACK = "rollback", "return to an earlier build"
 
     class State(models.TextChoices):
+        QUEUED = "queued", "waiting for its turn"
         RUNNING = "running", "running"
         PUBLISHING = "publishing", "publishing"  # the database is synced, the pointer not yet moved
         PUBLISHED = "published", "published"
@@ -136,14 +159,21 @@ class RefreshRun(models.Model):
         REFUSED = "refused", "refused"  # bad input: the message says what to do
         FAILED = "failed", "failed"
 
-    UNDERWAY = (State.RUNNING, State.PUBLISHING)
+    STARTED = (State.RUNNING, State.PUBLISHING)
+    UNDERWAY = (State.QUEUED, *STARTED)
 
     trigger = models.CharField("started by", max_length=20, choices=Trigger)
-    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+",
-                                   verbose_name="person")
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name="person"
+    )
     state = models.CharField("state", max_length=20, choices=State, default=State.RUNNING)
     dry_run = models.BooleanField("check only", default=False)
     forced = models.BooleanField("forced", default=False)
+    rolled_back = models.BooleanField(
+        "rolled back",
+        default=False,
+        help_text="Somebody went back to an earlier build: these exports are not published again unless forced.",
+    )
     step = models.CharField("step", max_length=20, blank=True)
     progress = models.PositiveSmallIntegerField("progress in %", default=0)
     started_at = models.DateTimeField("started")
@@ -153,6 +183,7 @@ class RefreshRun(models.Model):
     as_of = models.DateField("data to", null=True, blank=True)
     build_id = models.CharField("build", max_length=100, blank=True)
     fingerprint = models.CharField("fingerprint of what went in", max_length=100, blank=True)
+    inputs = models.CharField("fingerprint of the exports", max_length=100, blank=True)
     seconds = models.JSONField("seconds by step", default=dict, blank=True)
     counts = models.JSONField("rows synced", default=dict, blank=True)
     warnings = models.JSONField("warnings", default=list, blank=True)
@@ -171,9 +202,10 @@ class RefreshRun(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(progress__lte=100), name="run_progress_is_a_percentage"),
             models.CheckConstraint(
-                condition=Q(state__in=["running", "publishing"], finished_at__isnull=True)
+                condition=Q(state__in=["queued", "running", "publishing"], finished_at__isnull=True)
                 | Q(state__in=["published", "checked", "nothing_new", "refused", "failed"], finished_at__isnull=False),
-                name="run_is_finished_or_under_way"),
+                name="run_is_finished_or_under_way",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -21,7 +21,11 @@ def _remove() -> None:
 
 atexit.register(_remove)
 
-for name in [n for n in os.environ if n.startswith("MOONWALK_")] + ["REDIS_URL", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"]:
+for name in [n for n in os.environ if n.startswith("MOONWALK_")] + [
+    "REDIS_URL",
+    "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS",
+]:
     os.environ.pop(name, None)
 os.environ.update(
     MOONWALK_ENV_FILE="",

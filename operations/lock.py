@@ -1,0 +1,109 @@
+"""One refresh at a time: a row in the database with a heartbeat, taken over when its holder died."""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from datetime import timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from etl.errors import MoonwalkError
+from operations.models import RefreshLock, RefreshRun
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 10
+STALE_AFTER = timedelta(seconds=90)  # nine heartbeats missed: a process on another machine is taken for dead
+
+
+class RefreshBusy(MoonwalkError):
+    """Another refresh is running; `run` is its record, when it has one already."""
+
+    def __init__(self, run: RefreshRun | None):
+        self.run = run
+        since = f" since {timezone.localtime(run.started_at):%H:%M:%S}" if run else ""
+        step = f" (step {run.step}, {run.progress} %)" if run and run.step else ""
+        super().__init__(f"A refresh is already running{since}{step}. Wait for it to end, then try again.")
+
+
+class LockLost(Exception):
+    """This process was taken for dead and another one refreshes: nothing may be written any more."""
+
+
+def running() -> RefreshLock | None:
+    """The lock's row while a living process holds it, else None."""
+    row = RefreshLock.objects.select_related("run").filter(pk=1).first()
+    return row if row and row.holder and not _is_dead(row) else None
+
+
+def _is_dead(row: RefreshLock) -> bool:
+    if row.heartbeat_at is None or row.heartbeat_at < timezone.now() - STALE_AFTER:
+        return True
+    return row.host == socket.gethostname() and not _process_exists(row.pid or 0)
+
+
+def _process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Lock:
+    """Held inside a `with` block; a thread keeps it alive. Raises RefreshBusy when a living process holds it."""
+
+    def __init__(self) -> None:
+        self.token = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="refresh-heartbeat", daemon=True)
+
+    def __enter__(self) -> "Lock":
+        RefreshLock.objects.get_or_create(pk=1)
+        row = RefreshLock.objects.select_related("run").get(pk=1)
+        if row.holder and not _is_dead(row):
+            raise RefreshBusy(row.run)
+        if row.holder:
+            log.warning("taking over the refresh lock: its holder (process %s on %s) died", row.pid, row.host)
+        # Compare and swap: of two processes that saw the same dead or absent holder, one wins.
+        taken = RefreshLock.objects.filter(pk=1, holder=row.holder).update(
+            holder=self.token, run=None, host=socket.gethostname(), pid=os.getpid(), heartbeat_at=timezone.now()
+        )
+        if not taken:
+            raise RefreshBusy(RefreshLock.objects.select_related("run").get(pk=1).run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self._stop.set()
+        self._thread.join()
+        RefreshLock.objects.filter(holder=self.token).update(holder="", run=None, host="", pid=None, heartbeat_at=None)
+
+    def attach(self, run: RefreshRun) -> None:
+        """Say which run the lock is held for."""
+        self._touch(run=run)
+
+    def verify(self) -> None:
+        """Raises LockLost unless this process still holds the lock. Inside a transaction the answer stays true until
+        its end: the row is written, so nobody else can take it meanwhile."""
+        self._touch()
+
+    def _touch(self, **fields) -> None:
+        if not RefreshLock.objects.filter(holder=self.token).update(heartbeat_at=timezone.now(), **fields):
+            raise LockLost("Another process took this refresh for dead and runs one of its own.")
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            try:
+                self._touch()
+            except LockLost:
+                break
+            except Exception as error:  # a busy database: the next beat may get through
+                log.warning("the refresh's heartbeat was not written: %s", type(error).__name__)
+            finally:
+                connection.close()

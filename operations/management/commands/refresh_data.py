@@ -1,0 +1,152 @@
+"""manage.py refresh_data: from the exports to what the pages show."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError
+
+RESULTS = {
+    "published": "Published",
+    "checked": "Checked, nothing published",
+    "nothing_new": "Nothing new",
+    "refused": "Refused",
+    "failed": "Failed",
+    "publishing": "Not live yet",
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Read the newest exports, check them, and publish the figures. Exit code 0: done, or nothing new; "
+        "1: refused or failed, the last good data stays live; 2: wrong usage."
+    )
+    requires_system_checks = []  # they load every dashboard: half of the time of a refresh with nothing new
+
+    def add_arguments(self, parser):
+        parser.add_argument("--exports", metavar="DIR", help="folder of the exports (default: MOONWALK_EXPORTS_DIR)")
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="publish although nothing changed, or although these exports were rolled back",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="build and check, publish nothing")
+        parser.add_argument("--json", action="store_true", help="print the manifest as JSON, and nothing else")
+
+    def handle(self, *, exports, force, dry_run, json: bool, **options):
+        if exports and not Path(exports).is_dir():
+            self.stderr.write(f"There is no folder {exports}: give one that holds the exports.")
+            sys.exit(2)
+        logging.getLogger("operations").setLevel(logging.WARNING)  # the output below says the same
+        arguments = {"trigger": "command", "exports_dir": exports, "force": force, "dry_run": dry_run}
+        try:
+            run = _quietly(arguments) if json else _with_a_bar(arguments)
+        except DatabaseError as error:
+            return self._stop(json, f"The database can't be used ({error}). Is it set up? `manage.py migrate` does it.")
+        except Exception as error:
+            from etl.errors import MoonwalkError
+
+            if not isinstance(error, MoonwalkError):
+                raise
+            return self._stop(json, str(error))
+        if json:
+            self._print_json(run)
+        else:
+            _report(run)
+        if run.state in ("refused", "failed", "publishing"):
+            sys.exit(1)
+        return None
+
+    def _print_json(self, run):
+        failed = run.state in ("refused", "failed", "publishing")
+        content = {"result": run.state, "error": run.error} if failed else {**run.manifest, "result": run.state}
+        if run.state == "nothing_new" and run.warnings:
+            content["warnings"] = [*content.get("warnings", []), *run.warnings]
+        self.stdout.write(json.dumps(content, indent=1))
+
+    def _stop(self, as_json: bool, error: str):
+        if as_json:
+            self.stdout.write(json.dumps({"result": "refused", "error": error}, indent=1))
+        else:
+            self.stderr.write(error)
+        sys.exit(1)
+
+
+def _quietly(arguments: dict):
+    from operations.refresh import refresh
+
+    return refresh(**arguments)
+
+
+def _with_a_bar(arguments: dict):
+    """The refresh under a progress bar on stderr (on a terminal that moves; in a log file it leaves one line)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from operations.refresh import refresh
+
+    columns = (
+        TextColumn("{task.fields[step]:<8}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=100, step="start")
+        return refresh(
+            **arguments, on_progress=lambda e: bar.update(task, completed=e.percent, step=e.step, description=e.message)
+        )
+
+
+def _report(run) -> None:
+    """What happened, for a person: one table a refresh, then warnings, then one line that says how it ended."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False)
+    if run.state in ("published", "checked"):
+        console.print(_files_table(run.manifest))
+        steps = "  ".join(f"{step} {seconds:.2f}" for step, seconds in run.seconds.items())
+        console.print(f"Seconds by step: {steps}  (together {sum(run.seconds.values()):.2f})")
+        for table, count in run.counts.items():
+            console.print(
+                f"{table.capitalize()} in the database: {count['added']:,} added, {count['changed']:,} changed, "
+                f"{count['gone']:,} no longer in the export"
+            )
+    for warning in run.warnings:
+        console.print(f"[yellow]Warning:[/] {escape(str(warning))}", soft_wrap=True)
+    if run.error:
+        console.print(f"[red]{RESULTS[run.state]}:[/] {escape(run.error)}", soft_wrap=True)
+        console.print("The last good data stays live.")
+    else:
+        style = "green" if run.state == "published" else "bold"
+        console.print(
+            f"[{style}]{RESULTS[run.state]}:[/] build {run.build_id or run.manifest.get('build_id', '-')}, "
+            f"data to {run.as_of or '-'}",
+            soft_wrap=True,
+        )
+
+
+def _files_table(manifest: dict):
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("File")
+    for name in ("Rows read", "Loaded", "Excluded", "Quarantined"):
+        table.add_column(name, justify="right")
+    table.add_column("Why")
+    for kind, file in manifest.get("files", {}).items():
+        excluded, quarantined = file.get("excluded", {}), file.get("quarantined", {})
+        why = ", ".join(f"{reason} {n:,}" for reason, n in {**excluded, **quarantined}.items())
+        table.add_row(
+            file.get("file") or kind,
+            f"{file['read']:,}",
+            f"{file['loaded']:,}",
+            f"{sum(excluded.values()):,}",
+            f"{sum(quarantined.values()):,}",
+            why,
+        )
+    return table

@@ -1,0 +1,407 @@
+"""The refresh: exports -> candidate build -> database -> published. One door for command, task and button.
+
+Order of things, so that a process killed anywhere leaves the old build live and the next refresh whole:
+everything up to the database transaction touches a candidate alone; the transaction syncs customers and orders and
+marks the run "publishing" together; then the pointer moves in one atomic step. A run found "publishing" died between
+those two and is finished first by whoever comes next.
+"""
+
+import hashlib
+import importlib.util
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from etl.errors import MoonwalkError, WarehouseError
+from operations import services
+from operations.lock import Lock, RefreshBusy, running
+from operations.models import RefreshRun
+
+if TYPE_CHECKING:
+    from etl.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+# What a step takes of the whole, in %, as measured at the size of one business.
+SHARES = {"find": 2, "read": 18, "stage": 20, "marts": 20, "checks": 8, "insights": 7, "sync": 15, "publish": 10}
+KEEP_SETS = 5
+QUEUE_PATIENCE = timedelta(minutes=15)
+# The modules whose code decides what a build holds, beside those of etl: an upgrade of one rebuilds.
+ANALYTICS_CODE = ("metrics.py", "queries.py", "insights.py", "seasons.py", "enrich.py")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One sign of progress: the step, how much of the whole is done (0..100), and a word for a person."""
+
+    step: str
+    percent: int
+    message: str = ""
+
+
+class Progress:
+    """Passes progress on to a run's record (at most once a second within a step) and to `listener`."""
+
+    def __init__(self, run: RefreshRun, listener: Callable[[Event], None] | None):
+        self.run, self.listener = run, listener
+        self.seconds: dict[str, float] = {}
+        self._written = 0.0
+
+    def tell(self, step: str, done: float = 0.0, message: str = "", record: bool = True) -> None:
+        """`done` is the step's own share, 0..1. `record` False: inside a transaction, where nobody would see it."""
+        before = sum(share for name, share in SHARES.items() if list(SHARES).index(name) < list(SHARES).index(step))
+        event = Event(step, min(99, round(before + SHARES[step] * done)), message)
+        if record and (step != self.run.step or time.monotonic() - self._written > 1):
+            self._written = time.monotonic()
+            services.run_progress(self.run, step=step, progress=event.percent)
+        if self.listener:
+            self.listener(event)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A step of the refresh's own: told at its start, timed."""
+        self.tell(name)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+def warehouse() -> "Warehouse":
+    """The warehouse that the settings name."""
+    from etl.warehouse import Warehouse
+
+    return Warehouse(settings.WAREHOUSE_DIR, settings.WAREHOUSE_KEY or None)
+
+
+def refresh(
+    *,
+    trigger: str,
+    user=None,
+    exports_dir: Path | str | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    on_progress: Callable[[Event], None] | None = None,
+    queued: RefreshRun | None = None,
+) -> RefreshRun:
+    """Build from the newest exports and publish. Returns the run's record, ended: its state and `error` say how.
+
+    force: publish although nothing changed, or although these exports were rolled back. dry_run: build and check,
+    publish nothing. queued: the record that waited for this call. Raises RefreshBusy while another refresh runs.
+    """
+    folder = Path(exports_dir or settings.EXPORTS_DIR)
+    with Lock() as lock:
+        house = warehouse()
+        _tidy_up(house, but=queued)
+        run = services.run_open(
+            trigger=trigger, user=user, force=force, dry_run=dry_run, exports_dir=str(folder), queued=queued
+        )
+        lock.attach(run)
+        with _recorded(run):
+            _build_and_publish(run, lock, house, folder, Progress(run, on_progress))
+    return run
+
+
+def start(*, user, force: bool = False) -> RefreshRun:
+    """Queue a refresh for somebody who pressed the button, and return its record at once.
+
+    With REDIS_URL a Celery worker runs it, else a thread of this process. Raises RefreshBusy while one is under way,
+    MoonwalkError when the queue can't be reached.
+    """
+    held = running()
+    if (
+        held
+        or RefreshRun.objects.filter(
+            state=RefreshRun.State.QUEUED, started_at__gt=timezone.now() - QUEUE_PATIENCE
+        ).exists()
+    ):
+        raise RefreshBusy(held.run if held else None)
+    run = services.run_queue(trigger=RefreshRun.Trigger.BUTTON, user=user, force=force)
+    if not settings.REDIS_URL:
+        # No daemon: a server that is asked to stop lets the refresh end first.
+        threading.Thread(target=_run_in_thread, args=(run.pk,), name="refresh").start()
+        return run
+    try:
+        import_string(settings.CELERY_APP).send_task("operations.refresh", kwargs={"run_id": run.pk})
+    except Exception as error:
+        services.run_mark_failed(run, error="The queue can't be reached: is Redis running at REDIS_URL?")
+        raise MoonwalkError(run.error) from error
+    return run
+
+
+def run_queued(run_id: int) -> RefreshRun | None:
+    """Carry out a queued refresh; None when it was taken up or given up already (a task may be delivered twice)."""
+    run = RefreshRun.objects.filter(pk=run_id, state=RefreshRun.State.QUEUED).select_related("started_by").first()
+    if run is None:
+        return None
+    try:
+        return refresh(trigger=run.trigger, user=run.started_by, force=run.forced, queued=run)
+    except RefreshBusy as busy:
+        services.run_mark_failed(run, error=str(busy))
+        return run
+
+
+def _run_in_thread(run_id: int) -> None:
+    try:
+        run_queued(run_id)
+    finally:
+        connection.close()
+
+
+def rollback(build_id: str | None = None, *, user=None) -> RefreshRun:
+    """Go back to an earlier build (none named: the published one before), customers and orders included.
+
+    The exports of the builds left behind are not published again unless forced. Raises RefreshBusy; WarehouseError
+    when there is no such build.
+    """
+    with Lock() as lock:
+        house = warehouse()
+        _tidy_up(house)
+        target = _earlier_build(house, build_id)
+        run = services.run_open(trigger=RefreshRun.Trigger.ROLLBACK, user=user)
+        lock.attach(run)
+        with _recorded(run):
+            manifest = house.manifest(target)
+            created = {b.build_id: b.created for b in house.builds()}
+            left = [b for b in created if created[b] > created[target]]
+            progress = Progress(run, None)
+            with closing(house.connect(target)) as con:
+                _sync(run, lock, con, target, manifest, progress, left_behind=left)
+            _publish(run, house, manifest, progress)
+    return run
+
+
+def prune() -> list[str]:
+    """Remove builds older than the last five sets of exports, and what dead refreshes left. Raises RefreshBusy."""
+    with Lock():
+        house = warehouse()
+        _tidy_up(house)
+        return house.prune(KEEP_SETS)
+
+
+# --- Steps ---------------------------------------------------------------------------------------------------------
+
+
+def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: Path, progress: Progress) -> None:
+    from etl import pipeline
+
+    build = pipeline.build(
+        folder,
+        settings.DATA_DIR,
+        settings.BUSINESS_FILE,
+        key=settings.WAREHOUSE_KEY or None,
+        code_extra=_analytics_code(),
+        last_fingerprint=None if run.forced else _live_fingerprint(house),
+        on_progress=lambda p: progress.tell(p.step, p.done, p.message),
+    )
+    if build is None:
+        _nothing_new(run, house)
+        return
+    try:
+        manifest = dict(build.manifest)
+        if not run.forced and _was_rolled_back(manifest["inputs"]):
+            house.discard(build.build_id)
+            _nothing_new(
+                run,
+                house,
+                "These exports went into a build that somebody rolled back: they are not "
+                "published again unless forced (refresh_data --force).",
+            )
+            return
+        with progress.step("insights"):
+            _enrich(house, build.build_id, manifest)
+        manifest["seconds"] = manifest["seconds"] | progress.seconds
+        house.write_manifest(build.build_id, manifest)
+        if run.dry_run:
+            house.discard(build.build_id)
+            services.run_mark_checked(run, manifest=manifest)
+            return
+        with closing(house.connect(build.build_id)) as con:
+            _sync(run, lock, con, build.build_id, manifest, progress)
+    except BaseException:
+        if run.state != RefreshRun.State.PUBLISHING:
+            house.discard(build.build_id)
+        raise
+    _publish(run, house, manifest, progress)
+
+
+def _enrich(house: "Warehouse", build_id: str, manifest: dict) -> None:
+    """Let analytics write what needs metrics (insights) into the candidate; its warnings join the manifest's."""
+    if importlib.util.find_spec("analytics.enrich") is None:
+        return
+    from analytics.enrich import enrich
+    from etl.business import load_business
+
+    with house.open_candidate(build_id) as con:
+        found = enrich(con, load_business(settings.BUSINESS_FILE))
+    manifest["warnings"] = [*manifest.get("warnings", []), *(found or {}).get("warnings", [])]
+
+
+def _sync(
+    run: RefreshRun,
+    lock: Lock,
+    con,
+    build_id: str,
+    manifest: dict,
+    progress: Progress,
+    left_behind: list[str] | None = None,
+) -> None:
+    """One transaction: customers and orders of the build, and the run marked publishing."""
+    from operations.sync import sync
+
+    try:
+        with progress.step("sync"), transaction.atomic():
+            lock.verify()
+            counts = sync(con, lambda done: progress.tell("sync", done, record=False))
+            if left_behind is not None:
+                services.runs_mark_rolled_back(left_behind)
+                services.runs_mark_rolled_back([build_id], False)
+            elif run.forced:
+                services.inputs_allow_again(manifest["inputs"])
+            services.run_mark_publishing(run, build_id=build_id, counts=counts, manifest=manifest)
+    except BaseException:
+        run.state = RefreshRun.State.RUNNING  # as the database has it: nothing of the transaction is left
+        raise
+
+
+def _publish(run: RefreshRun, house: "Warehouse", manifest: dict, progress: Progress | None = None) -> None:
+    """Move the pointer, write the files for Excel, mark the run published, prune. May be repeated."""
+    progress = progress or Progress(run, None)
+    with progress.step("publish"):
+        house.publish(run.build_id)
+        warnings = _publish_files(house, run.build_id)
+    services.run_mark_published(
+        run,
+        manifest=manifest
+        | {
+            "seconds": manifest.get("seconds", {}) | progress.seconds,
+            "warnings": [*manifest.get("warnings", []), *warnings],
+        },
+    )
+    house.prune(KEEP_SETS)
+
+
+def _publish_files(house: "Warehouse", build_id: str) -> list[str]:
+    """The marts as CSV and Parquet. The build is live already: a full disk here is a warning, no failure."""
+    from etl import pipeline
+
+    try:
+        pipeline.publish_files(
+            house, build_id, settings.DATA_DIR / "published", with_personal_data=not settings.WAREHOUSE_KEY
+        )
+    except (OSError, MoonwalkError) as error:
+        log.error("the files of build %s were not published: %s", build_id, type(error).__name__)
+        return [f"The files in {settings.DATA_DIR / 'published'} are those of an earlier build: {error}"]
+    return []
+
+
+def _nothing_new(run: RefreshRun, house: "Warehouse", *warnings: str) -> None:
+    current = house.current() or ""
+    services.run_mark_nothing_new(
+        run, build_id=current, manifest=house.manifest(current) if current else {}, warnings=list(warnings)
+    )
+
+
+# --- What came before ----------------------------------------------------------------------------------------------
+
+
+def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
+    """Finish the run that died between commit and pointer, mark dead ones failed, drop their candidates.
+
+    Called with the lock held: every run still under way is a dead one's (`but` aside, which is about to start).
+    """
+    for run in RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHING):
+        try:
+            _publish(run, house, run.manifest)
+            log.warning("finished refresh %s, which died before its build %s was live", run.pk, run.build_id)
+        except WarehouseError as error:
+            services.run_mark_failed(run, error=f"The process ended before the build was live, and now: {error}")
+    for run in RefreshRun.objects.filter(state=RefreshRun.State.RUNNING):
+        services.run_mark_failed(run, error=f"The process ended at step {run.step or 'start'} without a word.")
+    late = RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__lt=timezone.now() - QUEUE_PATIENCE)
+    for run in late.exclude(pk=but.pk if but else None):
+        services.run_mark_failed(run, error="No worker took it up: is the Celery worker running?")
+    for build in house.builds():
+        if not build.manifest.get("published") and not build.current:
+            house.discard(build.build_id)
+
+
+def _live_fingerprint(house: "Warehouse") -> str | None:
+    """What the current build was made of, if the database was synced with that build; else None: build again."""
+    current = house.current()
+    last = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).first()
+    if not current or last is None or last.build_id != current:
+        return None
+    return house.manifest(current).get("fingerprint")
+
+
+def _was_rolled_back(inputs: str) -> bool:
+    return RefreshRun.objects.filter(inputs=inputs, rolled_back=True).exists()
+
+
+def _earlier_build(house: "Warehouse", build_id: str | None) -> str:
+    """The build to go back to. Raises WarehouseError when it isn't there or can't be opened."""
+    builds = [b for b in house.builds() if b.manifest.get("published")]
+    if build_id is None:
+        current = next((i for i, b in enumerate(builds) if b.current), len(builds))
+        if not builds[current + 1 :]:
+            raise WarehouseError("There is no earlier published build to roll back to.")
+        build_id = builds[current + 1].build_id
+    elif build_id not in {b.build_id for b in builds}:
+        raise WarehouseError(
+            f"There is no published build {build_id}: `manage.py warehouse list` shows those there are."
+        )
+    house.connect(build_id).close()
+    return build_id
+
+
+def _analytics_code() -> str:
+    """A hash of the code in analytics that decides what a build holds."""
+    digest = hashlib.sha256()
+    for name in ANALYTICS_CODE:
+        file = settings.BASE_DIR / "analytics" / name
+        if file.exists():
+            digest.update(name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _recorded(run: RefreshRun) -> Iterator[None]:
+    """Whatever ends the run ends up in its record; bad input and surprises don't travel further, a Ctrl-C does."""
+    log.info("refresh %s: START (%s)", run.pk, run.trigger)
+    try:
+        yield
+    except services.RunEnded:
+        log.error("refresh %s was ended by another process", run.pk)
+    except MoonwalkError as error:
+        _end(run, services.run_mark_refused, str(error))
+    except Exception as error:
+        # Where it happened goes to the log; what it said may hold a customer's data and stays in the database.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("refresh %s failed: %s\n%s", run.pk, type(error).__name__, where)
+        _end(run, services.run_mark_failed, f"{type(error).__name__}: {error}")
+    except BaseException:
+        _end(run, services.run_mark_failed, "Stopped by hand.")
+        raise
+    finally:
+        run.refresh_from_db()
+        log.info("refresh %s: DONE (%s) build=%s seconds=%s", run.pk, run.state, run.build_id, run.seconds)
+
+
+def _end(run: RefreshRun, mark: Callable, error: str) -> None:
+    """Mark a run's end; one whose database part is committed stays "publishing": the next refresh finishes it."""
+    if run.state == RefreshRun.State.PUBLISHING:
+        services.run_note_error(run, error=error)
+    else:
+        mark(run, error=error)
