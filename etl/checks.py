@@ -1,0 +1,133 @@
+"""Queries that return bad rows of a candidate build. A fatal one that returns any stops the build."""
+
+from dataclasses import dataclass
+
+import duckdb
+
+from etl.errors import CheckError
+
+
+@dataclass(frozen=True)
+class Check:
+    """`sql` returns bad rows; `says` tells a person what any such row means. Not fatal: a warning."""
+
+    name: str
+    sql: str
+    says: str
+    fatal: bool = True
+
+
+KEYS = {
+    "customers": "customer_id",
+    "orders": "order_id",
+    "sales": "order_id",
+    "items": "item_no",
+    "subscriptions": "customer_id, valid_from",
+    "customer_months": "month, customer_id, store",
+    "periods": "grain, period",
+    "insights": "rule, period, store",
+    "meta": "key",
+}
+
+
+def _keys() -> list[Check]:
+    # Counting distinct keys is several times cheaper than grouping by them and gives the same answer.
+    return [
+        Check(
+            f"{table} key",
+            f"SELECT 1 FROM (SELECT count(*) AS n, count(DISTINCT {_one(key)}) AS k FROM {table}) WHERE n <> k",
+            f"two rows of {table} share the same {key}",
+        )
+        for table, key in KEYS.items()
+    ]
+
+
+def _one(key: str) -> str:
+    return key if "," not in key else f"({key})"
+
+
+def _references() -> list[Check]:
+    return [
+        Check(
+            f"{table} customers",
+            f"SELECT customer_id FROM {table} ANTI JOIN customers USING (customer_id)",
+            f"a row of {table} names a customer that customers does not have",
+        )
+        for table in ("sales", "orders", "items", "subscriptions", "customer_months")
+    ]
+
+
+CHECKS = [
+    *_keys(),
+    *_references(),
+    Check(
+        "revenue to the fils",
+        """SELECT marts, staged FROM
+            (SELECT coalesce(sum(total), 0) AS marts FROM sales),
+            (SELECT coalesce((SELECT sum(total) FROM stg_orders WHERE NOT b2b), 0)
+                + coalesce((SELECT sum(total) FROM stg_legacy), 0)
+                + coalesce((SELECT sum(amount) FROM stg_invoices WHERE subscription), 0) AS staged)
+            WHERE marts <> staged""",
+        "revenue of the sales mart differs from that of the staged rows",
+    ),
+    Check(
+        "collections to the fils",
+        """SELECT marts, staged FROM
+            (SELECT coalesce(sum(collections), 0) AS marts FROM sales WHERE kind <> 'Order'),
+            (SELECT coalesce(sum(amount), 0) AS staged FROM stg_invoices) WHERE marts <> staged""",
+        "collections of payments in the sales mart differ from the staged invoices",
+    ),
+    Check(
+        "items to the fils",
+        """SELECT 1 FROM (SELECT coalesce(sum(total), 0) AS t, coalesce(sum(quantity), 0) AS q, count(*) AS n FROM items),
+            (SELECT coalesce(sum(total), 0) AS st, coalesce(sum(quantity), 0) AS sq, count(*) AS sn FROM stg_items)
+            WHERE t <> st OR q <> sq OR n <> sn""",
+        "the items mart differs from the staged item rows",
+    ),
+    Check(
+        "customer months to the fils",
+        """SELECT 1 FROM
+            (SELECT coalesce(sum(revenue), 0) AS months FROM customer_months WHERE store = 'All stores'),
+            (SELECT coalesce(sum(revenue), 0) AS stores FROM customer_months WHERE store <> 'All stores'),
+            (SELECT coalesce(sum(total), 0) AS sales FROM sales WHERE earned_date IS NOT NULL)
+            WHERE months <> sales OR stores <> sales""",
+        "revenue of customer_months differs from that of earned sales",
+    ),
+    Check(
+        "everyone with a sale has a cohort",
+        "SELECT customer_id FROM sales SEMI JOIN (SELECT customer_id FROM customers WHERE cohort_month IS NULL) "
+        "USING (customer_id) WHERE earned_date IS NOT NULL",
+        "a customer with an earned sale has no cohort month",
+    ),
+    Check(
+        "no sale before its cohort",
+        "SELECT order_id FROM sales WHERE months_since_cohort < 0",
+        "a sale was earned before its customer's cohort month",
+    ),
+    Check(
+        "subscription periods apart",
+        """SELECT customer_id FROM (SELECT customer_id, valid_from, lag(valid_to) OVER (
+            PARTITION BY customer_id ORDER BY valid_from) AS before FROM subscriptions) WHERE valid_from <= before + 1""",
+        "two subscription periods of one customer overlap or touch",
+    ),
+    Check(
+        "no item without a customer record",
+        "SELECT item_no FROM items WHERE earned_date IS NULL AND orphan AND placed IS NOT NULL",
+        "an orphan item has a day it was placed but counts on none",
+    ),
+]
+
+
+def run(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Run every check on an open candidate and return the warnings. Raises CheckError on the first fatal finding."""
+    warnings = []
+    for check in CHECKS:
+        bad = con.execute(f"SELECT count(*) FROM ({check.sql})").fetchone()[0]
+        if bad and check.fatal:
+            raise CheckError(
+                f"The new build was not published: {check.says} (check '{check.name}', {bad} rows). The last good data "
+                "stays live; please report this with the exports that caused it."
+            )
+        if bad:
+            warnings.append(f"{check.says} ({bad} rows)")
+    return warnings

@@ -1,0 +1,129 @@
+"""Keep what came in: inputs by content hash, quarantined rows by build; encrypted when the warehouse is.
+
+An encrypted file is `MW1`, 8 random bytes, then blocks of up to 1 MiB, each sealed with AES-256-GCM under the next
+counter; the last block is marked as the last, so that a cut-off file does not pass for a whole one.
+"""
+
+import csv
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+from etl.errors import WarehouseError
+
+MAGIC = b"MW1"
+BLOCK = 1 << 20
+SEALED = ".sealed"
+
+
+@cache
+def _cipher(key: str):
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(hashlib.scrypt(key.encode(), salt=b"moonwalk files", n=1 << 14, r=8, p=1, dklen=32))
+
+
+def seal(source: Path, target: Path, key: str) -> None:
+    """Write `source` encrypted to `target`, whole or not at all."""
+    cipher, nonce = _cipher(key), os.urandom(8)
+    partial = target.with_name(f".{target.name}.partial")
+    with source.open("rb") as plain, partial.open("wb") as out:
+        out.write(MAGIC + nonce)
+        block, counter = plain.read(BLOCK), 0
+        while True:
+            following = plain.read(BLOCK)
+            mark = b"more" if following else b"last"
+            out.write(cipher.encrypt(nonce + counter.to_bytes(4, "big"), block, mark))
+            if not following:
+                break
+            block, counter = following, counter + 1
+    os.replace(partial, target)
+
+
+def unseal(path: Path, key: str) -> Iterator[bytes]:
+    """The plain bytes of an encrypted file, block by block. Raises WarehouseError when the key is not its own."""
+    from cryptography.exceptions import InvalidTag
+
+    cipher = _cipher(key)
+    with path.open("rb") as file:
+        if file.read(3) != MAGIC:
+            raise WarehouseError(f"{path.name} is not one of Moonwalk's encrypted files.")
+        nonce = file.read(8)
+        block, counter = file.read(BLOCK + 16), 0
+        while True:
+            following = file.read(BLOCK + 16)
+            try:
+                yield cipher.decrypt(nonce + counter.to_bytes(4, "big"), block, b"more" if following else b"last")
+            except InvalidTag:
+                raise WarehouseError(
+                    f"The key in MOONWALK_WAREHOUSE_KEY does not open {path.name}, or the file is damaged."
+                ) from None
+            if not following:
+                return
+            block, counter = following, counter + 1
+
+
+def keep_input(source: Path, sha256: str, folder: Path, key: str | None) -> Path:
+    """Keep a copy of an input under its content hash; one kept before is left as it is. Returns the copy's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / (sha256 + source.suffix.lower() + (SEALED if key else ""))
+    if target.exists():
+        return target
+    if key:
+        seal(source, target, key)
+        (folder / (sha256 + source.suffix.lower())).unlink(missing_ok=True)  # kept before there was a key
+    else:
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(source, partial)
+        os.replace(partial, target)
+    return target
+
+
+def _escaped(rows: pl.DataFrame) -> pl.DataFrame:
+    """A cell that a spreadsheet would run as a formula gets a quote before it; signed plain numbers stay."""
+    text = pl.col(pl.String)
+    risky = text.str.contains(r"^[=+\-@\t\r]") & ~text.str.contains(r"^[+-]?[\d.,\s]+$")
+    return rows.with_columns(pl.when(risky).then("'" + text).otherwise(text).name.keep())
+
+
+def write_csv(rows: pl.DataFrame, path: Path) -> None:
+    """Write a CSV for people with spreadsheets: UTF-8 with BOM, no cell that runs as a formula."""
+    _escaped(rows).write_csv(path, include_bom=True)
+
+
+def keep_quarantine(rows: pl.DataFrame, kind: str, folder: Path, key: str | None) -> Path:
+    """Write quarantined rows of one kind as CSV (UTF-8 with BOM for Excel) into a build's quarantine folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{kind}.csv"
+    write_csv(rows, path)
+    if key:
+        sealed = path.with_name(path.name + SEALED)
+        seal(path, sealed, key)
+        path.unlink()
+        return sealed
+    return path
+
+
+def quarantine_files(data_dir: Path, build_id: str) -> dict[str, Path]:
+    """kind -> file of quarantined rows of a build; empty when every row was fine."""
+    folder = Path(data_dir) / "quarantine" / build_id
+    return {p.name.split(".")[0]: p for p in sorted(folder.glob("*.csv*"))} if folder.is_dir() else {}
+
+
+def open_kept(path: Path, key: str | None) -> bytes:
+    """The plain bytes of a kept file, encrypted or not. Raises WarehouseError when it needs a key that is not set."""
+    if path.name.endswith(SEALED):
+        if not key:
+            raise WarehouseError(f"{path.name} is encrypted: set MOONWALK_WAREHOUSE_KEY to the key it was made with.")
+        return b"".join(unseal(path, key))
+    return path.read_bytes()
+
+
+def quarantined_rows(path: Path, key: str | None) -> list[dict]:
+    """The rows of a quarantine file as dictionaries: file, row, rule, then the export's own columns."""
+    return list(csv.DictReader(open_kept(path, key).decode("utf-8-sig").splitlines(keepends=True)))

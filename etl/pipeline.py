@@ -1,0 +1,252 @@
+"""build(): exports in, a candidate warehouse out. The only door to this room."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+import polars as pl
+
+from etl import checks, landing, sources, staging
+from etl.business import Business, load_business
+from etl.errors import ExportError
+from etl.warehouse import Warehouse
+
+STEPS = ("find", "read", "stage", "marts", "checks")
+HERE = Path(__file__).parent
+MARTS = (
+    "types", "customers", "subscriptions", "orders", "sales", "items", "customer_months", "periods", "insights", "meta",
+)  # fmt: skip
+PERSONAL = {"customers": ("name", "phone", "email")}
+# Staging and marts decide what a build holds; a change in any of them makes a new build of the same exports.
+CODE = ("sources.py", "contracts.py", "staging.py", "checks.py", "pipeline.py", "marts")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of a step, 0 to 1, and what is happening in a few words."""
+
+    step: str
+    done: float
+    message: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished candidate: in the warehouse folder with its manifest, not published."""
+
+    build_id: str
+    fingerprint: str
+    as_of: date
+    manifest: dict
+    warnings: list[str]
+
+
+@cache
+def code_hash() -> str:
+    """A hash of the code that decides what a build holds."""
+    found = hashlib.sha256()
+    for name in CODE:
+        path = HERE / name
+        for file in sorted(path.glob("*.sql")) if path.is_dir() else [path]:
+            found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+class _Steps:
+    """Times the steps and tells about them."""
+
+    def __init__(self, tell: Callable[[Progress], None] | None):
+        self.seconds: dict[str, float] = dict.fromkeys(STEPS, 0.0)
+        self._tell = tell or (lambda progress: None)
+
+    @contextmanager
+    def __call__(self, step: str, message: str, done: float = 0.0):
+        self._tell(Progress(step, done, message))
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] += time.perf_counter() - started
+
+
+def build(
+    exports_dir: Path | str,
+    data_dir: Path | str,
+    *,
+    business_file: Path | str | None = None,
+    key: str | None = None,
+    code_extra: str = "",
+    last_fingerprint: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Build | None:
+    """Build a candidate from the newest exports in a folder; None when they make the same build as `last_fingerprint`.
+
+    `code_extra` is a hash of code outside this room that writes into the build. The candidate lies in
+    `<data_dir>/warehouse`, inputs are kept in `<data_dir>/landing`, bad rows in `<data_dir>/quarantine/<build_id>`.
+    Raises ExportError (bad input), BusinessError, CheckError or WarehouseError; nothing is left behind then.
+    """
+    data_dir, steps, warnings = Path(data_dir), _Steps(on_progress), []
+    with steps("find", "Looking for the exports"):
+        business = load_business(business_file)
+        found = sources.find(Path(exports_dir))
+        sources.hash_sources(found)
+        as_of = sources.export_date(found, warnings)
+        inputs = _hash(*(f"{k} {s.sha256} {s.named}" for k, s in sorted(found.items())))
+        fingerprint = _hash(inputs, business.text, code_hash(), code_extra, "sealed" if key else "plain")
+    if fingerprint == last_fingerprint:
+        return None
+    warehouse = Warehouse(data_dir / "warehouse", key)
+    created = datetime.now(ZoneInfo(business.timezone))
+    build_id = f"{created:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
+    quarantine = data_dir / "quarantine" / build_id
+    try:
+        staged, tallies, as_of = _stage(found, business, as_of, data_dir, quarantine, key, steps, warnings)
+        with warehouse.open_candidate(build_id) as con:
+            _write_marts(con, staged, business, as_of, build_id, steps)
+            with steps("checks", "Checking the figures"):
+                warnings += checks.run(con)
+        files = {
+            kind: {"file": s.path.name, "sha256": s.sha256} | tallies[kind].as_manifest() for kind, s in found.items()
+        }
+        _add_up(files)
+        manifest = {
+            "build_id": build_id, "as_of": as_of.isoformat(), "created": created.isoformat(timespec="seconds"),
+            "fingerprint": fingerprint, "inputs": inputs, "encrypted": bool(key),
+            "seconds": {k: round(v, 4) for k, v in steps.seconds.items()}, "warnings": warnings, "files": files,
+        }  # fmt: skip
+        warehouse.write_manifest(build_id, manifest)
+    except BaseException:
+        warehouse.discard(build_id)
+        shutil.rmtree(quarantine, ignore_errors=True)
+        raise
+    return Build(build_id, fingerprint, as_of, manifest, warnings)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _stage(found, business: Business, as_of, data_dir: Path, quarantine: Path, key, steps: _Steps, warnings: list):
+    """Read and stage one export after the other, so that only one is in memory as text."""
+    staged: dict[str, pl.DataFrame] = {}
+    tallies: dict[str, staging.Tally] = {}
+    context: dict = {}
+    order = [k for k in ("customers", "orders", "legacy", "invoices", "items") if k in found]
+    if as_of is None:
+        as_of = staging.as_of_from_orders(sources.read(found["orders"], []), business)
+        warnings.append(f"No file name carries a date: the newest order's day, {as_of}, counts as today.")
+    for i, kind in enumerate(order):
+        title = sources.TITLES[kind]
+        with steps("read", f"Reading {title}", i / len(order)):
+            landing.keep_input(found[kind].path, found[kind].sha256, data_dir / "landing", key)
+            export = sources.read(found[kind], warnings)
+        with steps("stage", f"Sorting out {title}", i / len(order)):
+            staged[kind], tally = _stage_one(kind, export, business, as_of, staged, context, warnings)
+            tallies[kind] = tally
+            warnings += staging.unreadable_warnings(tally, export)
+            if tally.quarantined:
+                landing.keep_quarantine(tally.quarantined_rows(export), kind, quarantine, key)
+            del export
+    if "legacy" not in staged:
+        staged["legacy"] = staged["orders"].clear()
+    return staged, tallies, as_of
+
+
+def _stage_one(kind, export, business, as_of, staged, context, warnings):
+    if kind == "customers":
+        rows, tally = staging.stg_customers(export, business, as_of)
+        context["b2b"] = rows.filter("b2b")["customer_no"]
+    elif kind == "orders":
+        rows, tally, context["dead"] = staging.stg_orders(export, business, as_of, context["b2b"])
+    elif kind == "legacy":
+        rows, tally, _ = staging.stg_orders(export, business, as_of, context["b2b"], legacy=True)
+    elif kind == "invoices":
+        rows, tally, said = staging.stg_invoices(export, business, as_of, staged["customers"])
+        warnings += said
+    else:
+        rows, tally = staging.stg_items(export, business, as_of, staged["orders"], context["dead"], context["b2b"])
+    return rows, tally
+
+
+def _add_up(files: dict) -> None:
+    for kind, file in files.items():
+        told = file["loaded"] + sum(file["excluded"].values()) + sum(file["quarantined"].values())
+        if told != file["read"]:
+            raise ExportError(
+                f"{file['file']}: {file['read']} rows of {sources.TITLES[kind]} were read but {told} accounted for; "
+                "this is a fault of Moonwalk's: please report it with the file. The last good data stays live."
+            )
+
+
+def _sql_list(values) -> str:
+    return ", ".join("'" + v.replace("'", "''") + "'" for v in values)
+
+
+def _prepare(con: duckdb.DuckDBPyConnection, business: Business, as_of: date, build_id: str) -> None:
+    """Variables and macros that the marts' SQL reads the business's facts from."""
+    prefixes = " ".join(f"WHEN {i} THEN {_sql_list([s.order_prefix])}" for i, s in enumerate(business.stores, 1))
+    areas = " ".join(
+        f"WHEN route >= {a.first}" + (f" AND route <= {a.last}" if a.last is not None else "") + f" THEN {_sql_list([a.name])}"
+        for a in business.area_rules[:-1]
+    )  # fmt: skip
+    con.execute(f"SET VARIABLE as_of = DATE '{as_of}'")
+    con.execute(f"SET VARIABLE build_id = {_sql_list([build_id])}")
+    con.execute(f"SET VARIABLE currency = {_sql_list([business.currency])}")
+    con.execute(f"SET VARIABLE subscription_days = {business.subscription_days}")
+    con.execute(f"SET VARIABLE to_be_invoiced = [{_sql_list(business.to_be_invoiced)}]::VARCHAR[]")
+    con.execute(f"CREATE TEMP MACRO area_of(route) AS CASE {areas} ELSE {_sql_list([business.areas[-1]])} END")
+    con.execute(
+        "CREATE TEMP MACRO order_id_of(order_no) AS format('{}-{:05d}', "
+        f"CASE order_no // {staging.STORE_STRIDE} {prefixes} END, order_no % {staging.STORE_STRIDE})"
+    )
+
+
+def _write_marts(con, staged: dict, business: Business, as_of: date, build_id: str, steps: _Steps) -> None:
+    with steps("marts", "Writing the warehouse"):
+        _prepare(con, business, as_of, build_id)
+        for kind, frame in staged.items():
+            con.register(f"stg_{kind}", frame)
+        lists = {
+            "stores": business.store_names, "areas": business.areas, "item_categories": business.item_categories,
+            "service_types": business.service_types, "payment_types": business.payment_types,
+        }  # fmt: skip
+    for i, mart in enumerate(MARTS):
+        with steps("marts", f"Writing {mart}", i / len(MARTS)):
+            sql = (HERE / "marts" / f"{mart}.sql").read_text(encoding="utf-8")
+            if mart == "types":
+                for name, values in lists.items():
+                    sql = sql.replace(f"{{{name}}}", _sql_list(values))
+            con.execute(sql)
+
+
+def publish_files(warehouse: Warehouse, build_id: str, out_dir: Path, with_personal_data: bool) -> list[Path]:
+    """Write every mart as CSV (UTF-8 with BOM, for Excel) and Parquet into `out_dir`, replacing what lay there.
+
+    Without personal data, names, phones and e-mails of customers are left out. Returns the files written.
+    """
+    partial = out_dir.with_name(f".{out_dir.name}.{build_id}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with warehouse.connect(build_id) as con:
+        for mart in MARTS[1:]:
+            drop = [] if with_personal_data else PERSONAL.get(mart, ())
+            columns = f"* EXCLUDE ({', '.join(drop)})" if drop else "*"
+            parquet = partial / f"{mart}.parquet"
+            con.execute(f"COPY (SELECT {columns} FROM {mart}) TO {_sql_list([str(parquet)])} (FORMAT parquet)")
+            rows = con.execute(f"SELECT {columns} FROM {mart}").pl()
+            landing.write_csv(rows, partial / f"{mart}.csv")
+    old = out_dir.with_name(f".{out_dir.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out_dir.exists():
+        out_dir.rename(old)
+    partial.rename(out_dir)
+    shutil.rmtree(old, ignore_errors=True)
+    return sorted(out_dir.iterdir())
