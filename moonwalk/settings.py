@@ -77,6 +77,7 @@ WAREHOUSE_DIR = DATA_DIR / "warehouse"
 WAREHOUSE_KEY = env("MOONWALK_WAREHOUSE_KEY")
 BUSINESS_FILE = _path(env("MOONWALK_BUSINESS_FILE"), BASE_DIR / "etl" / "business.toml")
 SECRET_KEY = env("SECRET_KEY") or _kept_secret_key(DATA_DIR)
+SECRET_KEY_IS_KEPT = bool(env("SECRET_KEY")) or (DATA_DIR / "secret_key").is_file()
 ALLOWED_HOSTS = env("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env("CSRF_TRUSTED_ORIGINS")
 HTTPS = env("MOONWALK_HTTPS")
@@ -191,6 +192,15 @@ SECURE_CSP = {
 }
 # The admin's theme evaluates expressions in its pages: without 'unsafe-eval' its login page swallows every click.
 SECURE_CSP_ADMIN = SECURE_CSP | {"script-src": ["'self'", "'unsafe-eval'"]}
+
+UNFOLD = {
+    "SITE_TITLE": "Moonwalk",
+    "SITE_HEADER": "Moonwalk",
+    "SITE_SUBHEADER": "Customers and orders",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
 
 # --- Dashboards and static files -----------------------------------------------------------------------------------
 PLOTLY_COMPONENTS = ["dpd_components"]

@@ -5,6 +5,7 @@ refresh touches.
 """
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
@@ -138,6 +139,10 @@ class FollowUp(models.Model):
     def __str__(self) -> str:
         subject = self.order_id or self.customer_id
         return f"{subject}: {self.note[:60]}"
+
+    def clean(self) -> None:
+        if self.order and self.customer_id and self.order.customer_id != self.customer_id:
+            raise ValidationError({"order": f"Order {self.order_id} is another customer's: {self.order.customer}."})
 
 
 class RefreshRun(models.Model):

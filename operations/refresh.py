@@ -25,7 +25,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from etl.errors import MoonwalkError, WarehouseError
-from operations import services
+from operations import quarantine, services
 from operations.lock import Lock, RefreshBusy, running
 from operations.models import RefreshRun
 
@@ -58,11 +58,14 @@ class Progress:
         self.run, self.listener = run, listener
         self.seconds: dict[str, float] = {}
         self._written = 0.0
+        self._percent = 0
 
     def tell(self, step: str, done: float = 0.0, message: str = "", record: bool = True) -> None:
         """`done` is the step's own share, 0..1. `record` False: inside a transaction, where nobody would see it."""
         before = sum(share for name, share in SHARES.items() if list(SHARES).index(name) < list(SHARES).index(step))
-        event = Event(step, min(99, round(before + SHARES[step] * done)), message)
+        # Reading and staging take turns, file by file: the bar never goes back.
+        self._percent = max(self._percent, min(99, round(before + SHARES[step] * done)))
+        event = Event(step, self._percent, message)
         if record and (step != self.run.step or time.monotonic() - self._written > 1):
             self._written = time.monotonic()
             services.run_progress(self.run, step=step, progress=event.percent)
@@ -187,7 +190,9 @@ def prune() -> list[str]:
     with Lock():
         house = warehouse()
         _tidy_up(house)
-        return house.prune(KEEP_SETS)
+        removed = house.prune(KEEP_SETS)
+        quarantine.sweep(house)
+        return removed
 
 
 # --- Steps ---------------------------------------------------------------------------------------------------------
@@ -199,7 +204,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
     build = pipeline.build(
         folder,
         settings.DATA_DIR,
-        settings.BUSINESS_FILE,
+        business_file=settings.BUSINESS_FILE,
         key=settings.WAREHOUSE_KEY or None,
         code_extra=_analytics_code(),
         last_fingerprint=None if run.forced else _live_fingerprint(house),
@@ -290,6 +295,7 @@ def _publish(run: RefreshRun, house: "Warehouse", manifest: dict, progress: Prog
         },
     )
     house.prune(KEEP_SETS)
+    quarantine.sweep(house)
 
 
 def _publish_files(house: "Warehouse", build_id: str) -> list[str]:

@@ -5,7 +5,6 @@ A run's functions guard its state: a run that somebody else has ended meanwhile 
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from operations.models import Customer, FollowUp, Order, RefreshRun
@@ -21,23 +20,22 @@ class RunEnded(Exception):
 
 
 def followup_add(*, note: str, user, customer: Customer | None = None, order: Order | None = None) -> FollowUp:
-    """Write a follow-up on a customer, an order, or both. Raises ValidationError without a subject or a note."""
-    followup = FollowUp(note=note.strip(), created_by=user, customer=customer, order=order)
-    return _followup_save(followup)
+    """Write a follow-up on a customer, on an order, or on both; on an order it counts for the order's customer too.
+
+    Raises ValidationError without a subject or a note, or when the order is another customer's.
+    """
+    return followup_save(FollowUp(note=note, customer=customer, order=order), user=user)
 
 
-def followup_change(
-    followup: FollowUp, *, note: str, user, customer: Customer | None = None, order: Order | None = None
-) -> FollowUp:
-    """Change what a follow-up says or is about, and record by whom. Raises ValidationError as followup_add does."""
-    followup.note, followup.customer, followup.order = note.strip(), customer, order
-    followup.changed_by, followup.changed_at = user, timezone.now()
-    return _followup_save(followup)
-
-
-def _followup_save(followup: FollowUp) -> FollowUp:
-    if followup.order and followup.customer and followup.order.customer_id != followup.customer.pk:
-        raise ValidationError({"order": f"Order {followup.order} belongs to another customer."})
+def followup_save(followup: FollowUp, *, user) -> FollowUp:
+    """Write a new follow-up, or a changed one; records by whom and when. Raises ValidationError as followup_add."""
+    followup.note = followup.note.strip()
+    if followup.order and not followup.customer:
+        followup.customer = followup.order.customer
+    if followup.pk is None:
+        followup.created_by = user
+    else:
+        followup.changed_by, followup.changed_at = user, timezone.now()
     followup.full_clean()
     followup.save()
     return followup

@@ -107,6 +107,8 @@ def _report(run) -> None:
     from rich.markup import escape
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # a log file or another program: whole lines
     if run.state in ("published", "checked"):
         console.print(_files_table(run.manifest))
         steps = "  ".join(f"{step} {seconds:.2f}" for step, seconds in run.seconds.items())
@@ -134,7 +136,7 @@ def _files_table(manifest: dict):
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("File")
+    table.add_column("File", no_wrap=True)
     for name in ("Rows read", "Loaded", "Excluded", "Quarantined"):
         table.add_column(name, justify="right")
     table.add_column("Why")

@@ -1,0 +1,151 @@
+"""System checks of an installation: each says what is wrong and how to mend it."""
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+from django.core.checks import Error, Tags, Warning, register
+from django.utils.module_loading import import_string
+
+from etl.errors import MoonwalkError
+
+
+@register(Tags.security)
+def dash_endpoints_are_guarded(app_configs, **kwargs):
+    """A decorator that can't be imported is swallowed by django-plotly-dash, and every dashboard becomes public."""
+    path = settings.PLOTLY_DASH.get("view_decorator", "")
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        return [
+            Error(
+                f"The dashboards are open to everybody: PLOTLY_DASH['view_decorator'] = {path!r} can't be "
+                f"imported ({error}).",
+                hint="Name the access function: analytics.access.dash_view.",
+                id="moonwalk.E001",
+            )
+        ]
+    from django_plotly_dash.access import dash_view_decorator
+
+    if dash_view_decorator is not found:
+        return [
+            Error(
+                f"The dashboards are open to everybody: django-plotly-dash did not take the access function {path!r}.",
+                hint="Something imports django_plotly_dash.urls before the apps are ready, or "
+                "analytics/access.py can't be imported that early: run with -v 3 and mend the import.",
+                id="moonwalk.E002",
+            )
+        ]
+    return []
+
+
+@register()
+def data_folder(app_configs, **kwargs):
+    folder = settings.DATA_DIR
+    # The nearest folder that exists decides: the rest is made when it is needed.
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return [
+            Error(
+                f"The data folder {folder} can't be written.",
+                id="moonwalk.E003",
+                hint=f"Give this account write permission on {existing}, or name another folder in MOONWALK_DATA_DIR.",
+            )
+        ]
+    return []
+
+
+@register()
+def exports_folder(app_configs, **kwargs):
+    if not settings.EXPORTS_DIR.is_dir():
+        return [
+            Warning(
+                f"There is no exports folder {settings.EXPORTS_DIR}: there is nothing to refresh from.",
+                hint="Make it and put CleanCloud's exports there, name another one in MOONWALK_EXPORTS_DIR, "
+                "or run `manage.py make_sample_exports` for invented ones.",
+                id="moonwalk.W001",
+            )
+        ]
+    return []
+
+
+@register()
+def business_file(app_configs, **kwargs):
+    from etl.business import load_business
+
+    try:
+        load_business(settings.BUSINESS_FILE)
+    except MoonwalkError as error:
+        return [
+            Error(
+                str(error),
+                hint="Start from a copy of etl/business.toml; MOONWALK_BUSINESS_FILE names the copy.",
+                id="moonwalk.E004",
+            )
+        ]
+    return []
+
+
+@register()
+def warehouse_key(app_configs, **kwargs):
+    if not Path(settings.WAREHOUSE_DIR / "current").exists():
+        return []
+    from operations.refresh import warehouse
+
+    try:
+        warehouse().connect().close()
+    except MoonwalkError as error:
+        return [
+            Error(
+                str(error),
+                id="moonwalk.E005",
+                hint="Set MOONWALK_WAREHOUSE_KEY to the key the current build was made with (empty: none), or "
+                "build anew from the exports: `manage.py refresh_data --force`.",
+            )
+        ]
+    return []
+
+
+@register(Tags.security)
+def secret_key_is_secret(app_configs, **kwargs):
+    """The length is checked always, not only with --deploy: sessions are signed with this key alone."""
+    if settings.DEBUG:
+        return []
+    if not settings.SECRET_KEY_IS_KEPT:
+        return [
+            Error(
+                "SECRET_KEY is empty and can't be kept in the data folder: everybody is signed out at each "
+                "start, and processes refuse each other's sessions.",
+                id="moonwalk.E006",
+                hint="Make the data folder writable, or set SECRET_KEY.",
+            )
+        ]
+    if len(settings.SECRET_KEY) < 40 or len(set(settings.SECRET_KEY)) < 5 or "change" in settings.SECRET_KEY.lower():
+        return [
+            Error(
+                "SECRET_KEY is weak: who guesses it can sign in as anybody.",
+                id="moonwalk.E007",
+                hint="Leave it empty (one is made and kept in the data folder), or set 50 random characters: "
+                "python -c 'import secrets; print(secrets.token_urlsafe(50))'",
+            )
+        ]
+    return []
+
+
+@register(Tags.database, deploy=True)
+def redis_answers(app_configs, **kwargs):
+    if not settings.REDIS_URL:
+        return []
+    import redis
+
+    try:
+        redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2).ping()
+    except (redis.RedisError, ValueError, OSError) as error:
+        return [
+            Warning(
+                f"Redis does not answer at REDIS_URL ({type(error).__name__}).",
+                id="moonwalk.W002",
+                hint="Start redis-server or mend REDIS_URL; with an empty REDIS_URL refreshes run in process.",
+            )
+        ]
+    return []
