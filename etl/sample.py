@@ -172,7 +172,7 @@ SEASON = (1.03, 1.02, 1.00, 1.00, 0.99, 0.94, 0.85, 0.80, 0.94, 1.03, 1.06, 1.10
 WEEKDAY = (1.00, 0.97, 1.03, 0.96, 0.52, 1.45, 0.99)  # Mon..Sun: Friday half, Saturday full
 GROWTH_A_YEAR = 1.10
 HOURS = (5, 7, 8, 8, 7, 6, 5, 6, 8, 10, 11, 9, 7, 3)  # orders placed by hour, 8:00 to 21:00
-LINES = (0.214, 0.331, 0.252, 0.133, 0.048, 0.0167, 0.004, 0.0008, 0.0005)  # orders with 1, 2 ... 9 item lines
+LINES = (0.20, 0.325, 0.255, 0.14, 0.053, 0.02, 0.005, 0.0013, 0.0007)  # orders with 1, 2 ... 9 item lines
 QUANTITIES = (0.39, 0.362, 0.167, 0.056, 0.013, 0.004, 0.008)  # pieces a line: 1..6, last: a big lot
 
 
@@ -460,7 +460,7 @@ def _visits(
     customer, month, orders = cells
     first = np.maximum(calendar.month_first[month], signed_up[customer])
     last = np.minimum(calendar.month_first[month + 1], end)
-    keep = first < last
+    keep = (first < last) & (orders > 0)
     customer, first, last, orders = customer[keep], first[keep], last[keep], orders[keep]
     opens = (np.cumsum(orders) - orders)[first == signed_up[customer]]
     who, first, last = (np.repeat(values, orders) for values in (customer, first, last))
@@ -479,7 +479,8 @@ def _times(rng: np.random.Generator, count: int) -> np.ndarray:
 class People:
     """The CleanCloud customers, row i has the ID `i + 1` (IDs follow sign-up). Arrays of equal length.
 
-    signed_up: day; regular, b2b, late (pays late), at_home (uses delivery): bool; missing: not in the Customers export;
+    signed_up: day; regular, b2b, late (pays late), at_home (uses delivery): bool; missing, nameless: not in
+    the Customers export, or without a name there;
     subscriptions: customer, day and amount of each subscription payment.
     """
 
@@ -493,6 +494,7 @@ class People:
     at_home: np.ndarray
     quiet: np.ndarray
     missing: np.ndarray
+    nameless: np.ndarray
     subscriptions: pl.DataFrame
 
     def __len__(self) -> int:
@@ -529,6 +531,7 @@ def _people(calendar: Calendar, scale: float, seed: int) -> People:
         at_home=rng.random(count) < 0.58,
         quiet=(rng.random(count) < 0.045) & ~b2b,
         missing=np.zeros(count, bool),
+        nameless=(rng.random(count) < 0.065) & ~b2b,
         subscriptions=pl.DataFrame(),
     )
     people.subscriptions = _subscriptions(rng, calendar, people, scale)
@@ -557,6 +560,7 @@ def _plant_gaps(rng: np.random.Generator, people: People, scale: float) -> None:
     subscribers = people.subscriptions["customer"].unique(maintain_order=True).to_numpy()
     plain = ~people.b2b & ~people.quiet
     plain[subscribers] = False
+    people.nameless[subscribers] = False
     for group, share in ((plain & ~people.hielo, 0.003), (plain & people.hielo, 0.03)):
         rows = np.flatnonzero(group)
         people.missing[rng.choice(rows, min(len(rows), max(1, round(share * len(rows)))), replace=False)] = True
@@ -708,6 +712,7 @@ def _lines(
         share = np.cumsum(shares * np.where(worn, factor, 1))
         rows = boost == factor
         product[rows] = np.searchsorted(share / share[-1], aim[rows], side="right")
+    order, product = np.divmod(np.unique(order * len(PRODUCTS) + product), len(PRODUCTS))  # no product twice
     quantity = np.searchsorted(np.cumsum(QUANTITIES)[:-1], rng.random(len(order)), side="right") + 1
     lot = quantity == len(QUANTITIES)
     quantity = np.where(lot, rng.integers(8, 25, len(order)), quantity)
@@ -776,7 +781,7 @@ def _business_paid(orders: Orders, calendar: Calendar, seed: int) -> pl.DataFram
     most = len(calendar.level)
     accounts = int(orders.customer.max()) + 1
     day = calendar.month_first[1:] + rng.integers(0, 3, (accounts, most))
-    good = rng.random((accounts, most)) < 0.72
+    good = rng.random((accounts, most)) < 0.80
     settled = good[frame["customer"], month] & (day[frame["customer"], month] <= calendar.last_day)
     return frame.with_columns(day=pl.Series(day[frame["customer"], month]), settled=pl.Series(settled))
 
@@ -901,9 +906,6 @@ def _items_file(orders: Orders, people: People) -> pl.DataFrame:
 def _customers_file(people: People, texts: DateTexts, calendar: Calendar, seed: int) -> pl.DataFrame:
     rng = _rng(seed, "customers file")
     count, number = len(people), np.arange(len(people)) + 1
-    subscriber = np.zeros(count, bool)
-    subscriber[people.subscriptions["customer"].to_numpy()] = True
-    nameless = (rng.random(count) < 0.065) & ~people.b2b & ~subscriber
     draw = rng.random(count)
     text = pl.Series(number).cast(pl.String)
     phone = pl.Series(500_000_000 + number - 1).cast(pl.String)
@@ -928,7 +930,7 @@ def _customers_file(people: People, texts: DateTexts, calendar: Calendar, seed: 
     return pl.DataFrame(
         {
             "Customer ID": number,
-            "Name": pl.select(pl.when(pl.Series(~nameless)).then(pl.Series(people.name))).to_series(),
+            "Name": pl.select(pl.when(pl.Series(~people.nameless)).then(pl.Series(people.name))).to_series(),
             "Phone": columns["Phone"],
             "Email": columns["Email"],
             "Address": _addresses(_rng(seed, "addresses"), count, new_line=False),
@@ -966,7 +968,8 @@ def _as_written(rng: np.random.Generator, names: pl.Series) -> pl.Series:
 def _invoices_file(orders: Orders, people: People, texts: DateTexts, calendar: Calendar, seed: int) -> pl.DataFrame:
     """Subscription payments, accounts' monthly invoices, and consumers who settle an order by invoice."""
     rng = _rng(seed, "invoices")
-    rows = np.flatnonzero((orders.kind == CONSUMER) & (rng.random(len(orders.kind)) < 0.0112))
+    on_file = ~(people.missing | people.nameless)[orders.customer]
+    rows = np.flatnonzero((orders.kind == CONSUMER) & on_file & (rng.random(len(orders.kind)) < 0.0125))
     single = pl.DataFrame(
         {
             "customer": orders.customer[rows],
