@@ -1,0 +1,248 @@
+"""METRICS: every figure that is a number a period, once. Cards, charts, insights, exports and the API name them.
+
+Definitions: docs/metrics.md, which is made from this file. A metric's `sql` is an aggregate over the earned rows of its
+mart; a formula's names other metrics in braces, `{previous.name}` meaning the period before. Sums are exact DECIMALs;
+ratios are sums over sums, and a zero denominator gives no value.
+"""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+FORMULA = "formula"
+GRAINS = ("day", "week", "month", "quarter")
+SALES_SPLITS = ("store", "area", "source", "payment_type")
+ITEM_SPLITS = ("store", "area", "item_category", "service_type")
+CUSTOMER_SPLITS = ("store", "area", "source")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure. unit: count, money (the business's currency), share (0 to 1), days, or ratio (a plain number).
+
+    better: whether more of it is good ('up'), bad ('down') or neither (None). none_is_zero: a period without rows is 0
+    rather than no value. legacy_has_none: no value in a period with rows of the old system, which kept neither items
+    nor payments. additive: the stores' values add up to the whole.
+    """
+
+    name: str
+    label: str
+    unit: str
+    mart: str
+    sql: str
+    description: str
+    grains: tuple[str, ...] = GRAINS
+    splits: tuple[str, ...] = ()
+    better: str | None = "up"
+    none_is_zero: bool = True
+    legacy_has_none: bool = False
+    additive: bool = True
+
+
+METRICS: dict[str, Metric] = {}
+
+
+class UnknownMetric(ValueError):
+    """A name that is no metric; the text lists the nearest names."""
+
+
+def get(name: str) -> Metric:
+    """The metric of this name. Raises UnknownMetric, listing the nearest names."""
+    if name in METRICS:
+        return METRICS[name]
+    near = get_close_matches(name, METRICS, n=5, cutoff=0.4)
+    raise UnknownMetric(f"There is no metric {name!r}. " + (f"Did you mean {', '.join(near)}?" if near else ""))
+
+
+def _add(metric: Metric) -> None:
+    if metric.name in METRICS:
+        raise ValueError(f"metric {metric.name} is defined twice")
+    METRICS[metric.name] = metric
+
+
+def _sales(name, label, unit, sql, description, **more) -> None:
+    _add(Metric(name, label, unit, "sales", sql, description, **{"splits": SALES_SPLITS} | more))
+
+
+def _items(name, label, unit, sql, description, **more) -> None:
+    _add(Metric(name, label, unit, "items", sql, description, **{"splits": ITEM_SPLITS} | more))
+
+
+def _customer_months(name, label, unit, sql, description, **more) -> None:
+    more = {"splits": CUSTOMER_SPLITS, "grains": ("month",), "additive": False} | more
+    _add(Metric(name, label, unit, "customer_months", sql, description, **more))
+
+
+def _formula(name, label, unit, sql, description, **more) -> None:
+    ratio = "/" in sql
+    more = {"none_is_zero": False, "additive": not ratio} | more
+    parts = [METRICS[p] for p in parts_of(sql)]
+    more.setdefault("grains", tuple(g for g in GRAINS if all(g in p.grains for p in parts)))
+    more.setdefault("splits", tuple(s for s in parts[0].splits if all(s in p.splits for p in parts)))
+    _add(Metric(name, label, unit, FORMULA, sql, description, **more))
+
+
+def parts_of(sql: str) -> list[str]:
+    """The metrics a formula names, in order."""
+    return [part.split("}")[0].removeprefix("previous.") for part in sql.split("{")[1:]]
+
+
+def _over(top: str, bottom: str) -> str:
+    return f"{{{top}}}::DOUBLE / nullif({{{bottom}}}, 0)"
+
+
+NO_INVOICE = "kind <> 'Invoice Payment'"
+DELIVERED, PICKED_UP = "FILTER (delivery)", "FILTER (pickup)"
+
+# Executive Pulse -------------------------------------------------------------------------------------------------
+_sales("customers", "Customers", "count", f"count(DISTINCT customer_id) FILTER ({NO_INVOICE})",
+       "Distinct customers with an earned order or subscription payment in the period.", additive=False)
+_sales("subscribers", "Subscribers", "count", "count(DISTINCT customer_id) FILTER (kind = 'Subscription')",
+       "Distinct customers who paid a subscription in the period.", additive=False)
+_formula("clients", "Clients", "count", "{customers} - {subscribers}",
+         "Active customers who paid no subscription in the period.", additive=False)
+_items("items", "Items", "count", "sum(quantity)",
+       "Quantity of item lines of consumers, on the day their order was earned (an orphan's on the day it was placed).")
+_items("client_items", "Client items", "count", "sum(quantity) FILTER (NOT under_subscription)",
+       "Items whose order is not under a subscription, orphans included.")
+_items("subscriber_items", "Subscriber items", "count", "sum(quantity) FILTER (under_subscription)",
+       "Items whose order was earned inside one of its customer's subscription periods.")
+_sales("revenue", "Revenue", "money", "sum(total)",
+       "Order totals and subscription payments, on the day they were earned. Business accounts apart.")
+_sales("client_revenue", "Client revenue", "money", "sum(total) FILTER (kind = 'Order' AND NOT under_subscription)",
+       "Revenue of orders not under a subscription.")
+_sales("subscriber_revenue", "Subscriber revenue", "money",
+       "sum(total) FILTER (kind = 'Subscription' OR under_subscription)",
+       "Subscription payments and orders under a subscription.")
+_sales("deliveries", "Deliveries", "count", f"count(*) {DELIVERED}", "Earned orders that were delivered.")
+_sales("pickups", "Pickups", "count", f"count(*) {PICKED_UP}", "Earned orders with a pickup date.")
+_formula("stops", "Stops", "count", "{deliveries} + {pickups}",
+         "Deliveries and pickups: how often the driver stopped.")
+_sales("legacy_rows", "Rows of the old system", "count", "count(*) FILTER (source = 'Legacy')",
+       "Sales rows of RePOS in the period. It kept neither items nor payments, so figures made of them have no value.",
+       better=None)
+_formula("revenue_per_item", "Revenue per item", "money", _over("revenue", "items"), "Revenue / items.",
+         legacy_has_none=True)
+
+# Customer Analytics ----------------------------------------------------------------------------------------------
+_sales("new_customers", "New customers", "count", "count(DISTINCT customer_id) FILTER (months_since_cohort = 0)",
+       "Active customers in their cohort month: the earlier of sign-up and first earned month.", additive=False)
+_formula("existing_customers", "Existing customers", "count", "{customers} - {new_customers}",
+         "Active customers who are not new.", additive=False)
+_sales("new_revenue", "New customers' revenue", "money", "sum(total) FILTER (months_since_cohort = 0)",
+       "Revenue of customers in their cohort month.")
+_formula("existing_revenue", "Existing customers' revenue", "money", "{revenue} - {new_revenue}",
+         "All other revenue.")
+_items("new_items", "New customers' items", "count", "sum(quantity) FILTER (months_since_cohort = 0)",
+       "Items whose order was earned in its customer's cohort month.")
+_formula("existing_items", "Existing customers' items", "count", "{items} - {new_items}",
+         "All other items, orphans included.")
+_formula("new_customer_share", "New customers' share", "share", _over("new_customers", "customers"),
+         "New / active customers.")
+_customer_months("reactivated_customers", "Reactivated customers", "count", "count(*) FILTER (reactivated)",
+                 "Active in the month after at least 3 whole calendar months without activity.")
+_customer_months("reactivated_revenue", "Reactivated customers' revenue", "money",
+                 "sum(revenue) FILTER (reactivated)", "The month's revenue of reactivated customers.")
+_customer_months("reactivated_items", "Reactivated customers' items", "count", "sum(items) FILTER (reactivated)",
+                 "The month's items of reactivated customers.")
+_customer_months("multi_service_customers", "Multi-service customers", "count", "count(*) FILTER (multi_service)",
+                 "Active customers with two or more service types worth at least 10 % of their month's revenue, "
+                 "or a subscription.")
+_customer_months("multi_service_revenue", "Multi-service revenue", "money", "sum(revenue) FILTER (multi_service)",
+                 "The month's revenue of multi-service customers.")
+_formula("multi_service_share", "Multi-service share", "share", _over("multi_service_customers", "customers"),
+         "Multi-service / active customers.")
+_formula("multi_service_revenue_share", "Multi-service share of revenue", "share",
+         _over("multi_service_revenue", "revenue"), "Revenue of multi-service customers / revenue.")
+_customer_months("spend_threshold", "Top 20 % spend threshold", "money", "any_value(spend_threshold)",
+                 "The 80th percentile (linear interpolation) of customers' revenue in the month.",
+                 none_is_zero=False, better=None)
+_customer_months("top20_spend_revenue", "Revenue of the top 20 % by spend", "money",
+                 "sum(revenue) FILTER (revenue >= spend_threshold)",
+                 "Revenue of customers at or above the spend threshold.", better=None)
+_formula("top20_spend_share", "Share of the top 20 % by spend", "share", _over("top20_spend_revenue", "revenue"),
+         "Their revenue / revenue.", better="down")
+_customer_months("volume_threshold", "Top 20 % volume threshold", "ratio", "any_value(volume_threshold)",
+                 "The 80th percentile (linear interpolation) of customers' items in the month.",
+                 none_is_zero=False, legacy_has_none=True, better=None)
+_customer_months("top20_volume_revenue", "Revenue of the top 20 % by volume", "money",
+                 "sum(revenue) FILTER (items >= volume_threshold)",
+                 "Revenue of customers at or above the volume threshold.", legacy_has_none=True, better=None)
+_formula("top20_volume_share", "Share of the top 20 % by volume", "share", _over("top20_volume_revenue", "revenue"),
+         "Their revenue / revenue.", legacy_has_none=True, better="down")
+for _m in range(4):
+    _sales(f"m{_m}_customers", f"M{_m} customers", "count",
+           f"count(DISTINCT customer_id) FILTER (months_since_cohort = {_m})",
+           f"Active customers {_m} months after their cohort month.", grains=("month",), additive=False)
+    _sales(f"m{_m}_revenue", f"M{_m} revenue", "money", f"sum(total) FILTER (months_since_cohort = {_m})",
+           f"Their revenue, {_m} months after their cohort month.", grains=("month",))
+    _items(f"m{_m}_items", f"M{_m} items", "count", f"sum(quantity) FILTER (months_since_cohort = {_m})",
+           f"Items of orders earned {_m} months after the customer's cohort month.", grains=("month",))
+    _formula(f"m{_m}_revenue_per_customer", f"M{_m} revenue per customer", "money",
+             _over(f"m{_m}_revenue", f"m{_m}_customers"), f"M{_m} revenue / M{_m} customers.")
+    _formula(f"m{_m}_items_per_customer", f"M{_m} items per customer", "ratio",
+             _over(f"m{_m}_items", f"m{_m}_customers"), f"M{_m} items / M{_m} customers.", legacy_has_none=True)
+_formula("m1_customer_retention", "M1 retention of customers", "share",
+         "{m1_customers}::DOUBLE / nullif({previous.m0_customers}, 0)",
+         "M1 customers of the month / M0 customers of the month before.")
+_formula("m1_revenue_retention", "M1 retention of revenue", "share",
+         "{m1_revenue}::DOUBLE / nullif({previous.m0_revenue}, 0)",
+         "M1 revenue of the month / M0 revenue of the month before.")
+_formula("m1_item_retention", "M1 retention of items", "share",
+         "{m1_items}::DOUBLE / nullif({previous.m0_items}, 0)",
+         "M1 items of the month / M0 items of the month before.")
+for _who, _of, _title in (("", "customer", ""), ("client_", "client", "Client "), ("subscriber_", "subscriber", "Subscriber ")):
+    _formula(f"{_who}items_per_customer", f"{_title}items per {_of}".capitalize(), "ratio",
+             _over(f"{_who}items", f"{_of}s"), f"{_title}items / {_of}s.".capitalize(), legacy_has_none=True)
+    _formula(f"revenue_per_{_of}", f"Revenue per {_of}", "money", _over(f"{_who}revenue", f"{_of}s"),
+             f"{_title}revenue / {_of}s.".capitalize())
+
+# Operations Center -----------------------------------------------------------------------------------------------
+_sales("delivery_revenue", "Delivery revenue", "money", f"sum(total) {DELIVERED}", "Revenue of delivered orders.")
+_formula("revenue_per_delivery", "Revenue per delivery", "money", _over("delivery_revenue", "deliveries"),
+         "Revenue of delivered orders / deliveries.")
+_formula("delivery_rate", "Delivery rate", "share", _over("deliveries", "stops"), "Deliveries / stops.", better=None)
+_sales("items_delivered", "Items delivered", "count", f"sum(pieces) {DELIVERED}", "Pieces of delivered orders.")
+_formula("items_per_delivery", "Items per delivery", "ratio", _over("items_delivered", "deliveries"),
+         "Items delivered / deliveries.")
+_formula("delivery_revenue_share", "Delivery share of revenue", "share", _over("delivery_revenue", "revenue"),
+         "Revenue of delivered orders / revenue.", better=None)
+_items("item_revenue", "Item revenue", "money", "sum(total)",
+       "Totals of item lines, counted like items. Discounts and minimum charges make it differ from revenue.")
+_items("express_items", "Express items", "count", "sum(quantity) FILTER (express)", "Items ordered express.")
+_items("express_revenue", "Express revenue", "money", "sum(total) FILTER (express)",
+       "Item revenue of express lines.")
+_formula("express_share", "Express share", "share", _over("express_items", "items"), "Express items / items.")
+_formula("express_revenue_share", "Express share of item revenue", "share", _over("express_revenue", "item_revenue"),
+         "Express item revenue / item revenue.")
+_sales("processing_days", "Processing time", "days",
+       "avg(date_diff('day', placed, cleaned)) FILTER (kind = 'Order')",
+       "Mean days from Placed to Cleaned of earned orders.", better="down", none_is_zero=False, additive=False)
+_sales("time_in_store_days", "Time in store", "days",
+       "avg(date_diff('day', cleaned, collected)) FILTER (kind = 'Order')",
+       "Mean days from Cleaned to Collected of earned orders.", better="down", none_is_zero=False, additive=False)
+
+# Financial Performance -------------------------------------------------------------------------------------------
+_sales("collections", "Collections", "money", "sum(collections)",
+       "Money received: paid orders (not those to be invoiced), subscription and invoice payments, in the period the "
+       "row was earned.")
+for _type in ("Stripe", "Terminal", "Cash", "Receivable", "Other"):
+    _sales(f"{_type.lower()}_collections", f"{_type} collections", "money",
+           f"sum(collections) FILTER (payment_type::VARCHAR = '{_type}')", f"Collections by {_type}.", better=None)
+_formula("collection_rate", "Collection rate", "share", _over("collections", "revenue"), "Collections / revenue.",
+         legacy_has_none=True)
+_formula("collection_gap", "Collection gap", "money", "{revenue} - {collections}", "Revenue less collections.",
+         better="down", legacy_has_none=True)
+_formula("digital_share", "Digital share", "share",
+         "({stripe_collections} + {terminal_collections})::DOUBLE / "
+         "nullif({stripe_collections} + {terminal_collections} + {cash_collections}, 0)",
+         "(Stripe + Terminal) / (Stripe + Terminal + Cash) collections.")
+_sales("days_to_payment", "Days to payment", "days",
+       "avg(date_diff('day', placed, payment_date)) FILTER (kind = 'Order')",
+       "Mean days from Placed to Payment Date of earned orders that have both; see its coverage.",
+       better="down", none_is_zero=False, additive=False)
+_sales("earned_rows", "Earned rows", "count", "count(*)", "Sales rows earned in the period.", better=None)
+_sales("payment_dated_orders", "Orders with a payment date", "count",
+       "count(*) FILTER (kind = 'Order' AND placed IS NOT NULL AND payment_date IS NOT NULL)",
+       "Earned orders with both Placed and Payment Date.", better=None)
+_formula("payment_date_coverage", "Coverage of days to payment", "share",
+         _over("payment_dated_orders", "earned_rows"), "Orders with a payment date / earned rows.", better=None)

@@ -1,0 +1,326 @@
+"""Metric x period x split x filter -> Polars frame. The only module that runs dashboard SQL."""
+
+import re
+import threading
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from django.conf import settings
+
+from analytics.metrics import FORMULA, METRICS, Metric, get, parts_of
+from etl.business import Business, load_business
+from etl.warehouse import Warehouse
+
+GRAINS = ("month", "week", "quarter", "day")
+WHOLE = "All stores"
+SPLITS = ("store", "area", "source", "payment_type", "item_category", "service_type")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Rows to count: of one store, one area, one source ('CC_2025' or 'Legacy'); None: all."""
+
+    store: str | None = None
+    area: str | None = None
+    source: str | None = None
+
+
+class QueryError(ValueError):
+    """A question the metrics cannot answer: a split, grain, period or filter value that does not fit."""
+
+
+# Connections -----------------------------------------------------------------------------------------------------
+
+
+def warehouse() -> Warehouse:
+    """The warehouse that the settings name."""
+    return Warehouse(Path(settings.MOONWALK_DATA_DIR) / "warehouse", settings.MOONWALK_WAREHOUSE_KEY or None)
+
+
+@cache
+def business(file: str | None = None) -> Business:
+    """The business file that the settings name (or the given one), read once a process."""
+    return load_business(file or settings.MOONWALK_BUSINESS_FILE or None)
+
+
+@dataclass
+class Snapshot:
+    """One published build, open read-only. Frames are kept by their arguments: a build never changes."""
+
+    build_id: str
+    con: duckdb.DuckDBPyConnection
+    manifest: dict
+    _frames: dict = field(default_factory=dict)
+    _local: threading.local = field(default_factory=threading.local)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """This thread's own cursor: DuckDB connections are not shared between threads."""
+        if not hasattr(self._local, "cursor"):
+            self._local.cursor = self.con.cursor()
+        return self._local.cursor
+
+    def kept(self, key: tuple, make):
+        """What `make(cursor)` gave for this key before, or gives now. At most 1,000 answers are kept."""
+        if key not in self._frames:
+            answer = make(self.cursor())
+            if len(self._frames) >= 1000:
+                self._frames.clear()
+            self._frames[key] = answer
+        return self._frames[key]
+
+    def query(self, names: list[str], grain: str, **how) -> pl.DataFrame:
+        """query() on this build, answered from memory the second time."""
+        key = ("query", tuple(names), grain, *sorted(how.items()))
+        return self.kept(key, lambda con: query(con, names, grain, **how))
+
+    def periods(self, grain: str, include_open: bool = True) -> pl.DataFrame:
+        """periods() of this build."""
+        return self.kept(("periods", grain, include_open), lambda con: periods(con, grain, include_open))
+
+    def meta(self) -> dict[str, str]:
+        """meta() of this build."""
+        return self.kept(("meta",), meta)
+
+
+_snapshots: dict[tuple, Snapshot] = {}
+_lock = threading.Lock()
+
+
+def current() -> Snapshot:
+    """The published build, opened once a process; a new build is a new snapshot.
+
+    Raises WarehouseError when nothing was published yet or the key does not fit.
+    """
+    house = warehouse()
+    build_id = house.current()
+    key = (str(house.root), build_id, house.key)
+    found = _snapshots.get(key)
+    if found is None:
+        with _lock:
+            found = _snapshots.get(key)
+            if found is None:
+                con = house.connect(build_id)
+                found = Snapshot(build_id, con, house.manifest(build_id))
+                _snapshots.clear()  # readers of the old build keep it alive until they are done
+                _snapshots[key] = found
+    return found
+
+
+def meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Facts about the build: as_of, build_id, currency, data_to."""
+    return dict(con.execute("SELECT key, value FROM meta").fetchall())
+
+
+def periods(con: duckdb.DuckDBPyConnection, grain: str, include_open: bool = True) -> pl.DataFrame:
+    """Periods of a grain, the newest first. Columns: period, label, first_day, last_day, closed."""
+    if grain not in GRAINS:
+        raise QueryError(f"There is no grain {grain!r}: choose one of {', '.join(GRAINS)}.")
+    return con.execute(
+        "SELECT period, label, first_day, last_day, closed FROM periods WHERE grain = ? AND (closed OR ?) "
+        "ORDER BY first_day DESC",
+        [grain, include_open],
+    ).pl()
+
+
+# Compiling -------------------------------------------------------------------------------------------------------
+
+# Rows a metric's SQL runs over, per mart: {where} has the dates and filters, {split} the split's column.
+RELATIONS = {
+    "sales": ("earned_date", "sales WHERE {where}"),
+    "items": ("earned_date", "items WHERE NOT b2b AND {where}"),
+    "customer_months": (
+        "month",
+        """(SELECT *,
+            quantile_cont(revenue::DOUBLE, 0.8) OVER (PARTITION BY month{split}) AS spend_threshold,
+            quantile_cont(items::DOUBLE, 0.8) OVER (PARTITION BY month{split}) AS volume_threshold
+        FROM customer_months WHERE {where})""",
+    ),
+}
+_PART = re.compile(r"\{(previous\.)?(\w+)\}")
+
+
+def _needed(names: list[str]) -> dict[str, Metric]:
+    """The metrics named and those their formulas stand on, each once."""
+    needed: dict[str, Metric] = {}
+
+    def take(name: str) -> None:
+        metric = get(name)
+        if name in needed:
+            return
+        if metric.mart == FORMULA:
+            for part in parts_of(metric.sql):
+                take(part)
+        if metric.legacy_has_none:
+            take("legacy_rows")
+        needed[name] = metric
+
+    for name in names:
+        take(name)
+    return needed
+
+
+def _check(names: list[str], grain: str, split: str | None) -> None:
+    for name in names:
+        metric = get(name)
+        if grain not in metric.grains:
+            raise QueryError(f"{name} is not counted by {grain}, only by {', '.join(metric.grains)}.")
+        if split and split not in metric.splits:
+            raise QueryError(
+                f"{name} cannot be split by {split}"
+                + (f", only by {', '.join(metric.splits)}." if metric.splits else ".")
+            )
+
+
+def _where(mart: str, filters: Filters, split: str | None) -> str:
+    """Conditions on a mart's rows; the values are bound as $first, $last, $store, $area and $source."""
+    said = [f"{RELATIONS[mart][0]} BETWEEN $first AND $last"]
+    if mart == "customer_months":
+        if filters.store is None:
+            said.append(f"store <> '{WHOLE}'" if split == "store" else f"store = '{WHOLE}'")
+        else:
+            said.append("store = $store")
+    elif filters.store is not None:
+        said.append("store = $store")
+    if filters.area is not None:
+        said.append("area = $area")
+    if filters.source is not None:
+        customers = "SELECT customer_id FROM customers WHERE source = $source"
+        said.append(f"customer_id IN ({customers})" if mart == "items" else "source = $source")
+    return " AND ".join(said)
+
+
+def _mart_query(mart: str, metrics: list[Metric], grain: str, split: str | None, filters: Filters) -> str:
+    date_column, relation = RELATIONS[mart]
+    relation = relation.format(where=_where(mart, filters, split), split=f", {split}" if split else "")
+    columns = ", ".join(f"{m.sql} AS {m.name}" for m in metrics)
+    by = f", {split}::VARCHAR AS split" if split else ""
+    return (
+        f"SELECT date_trunc('{grain}', {date_column})::DATE AS first_day{by}, {columns} FROM {relation} "
+        f"GROUP BY 1{', 2' if split else ''}"
+    )
+
+
+def _expand(name: str, needed: dict[str, Metric], split: str | None) -> str:
+    """A metric as SQL over the joined marts, formulas written out."""
+    metric = needed[name]
+    if metric.mart != FORMULA:
+        said = f"coalesce({name}, 0)" if metric.none_is_zero else name
+    else:
+
+        def part(found: re.Match) -> str:
+            inner = _expand(found[2], needed, split)
+            if not found[1]:
+                return inner
+            return f"lag({inner}) OVER (PARTITION BY {'split' if split else 'true'} ORDER BY first_day)"
+
+        said = f"({_PART.sub(part, metric.sql)})"
+    if metric.legacy_has_none:
+        said = f"CASE WHEN coalesce(legacy_rows, 0) = 0 THEN {said} END"
+    return said
+
+
+def compile_sql(names: list[str], grain: str, split: str | None, filters: Filters) -> str:
+    """The SQL that answers a question: one scan a mart, every period from $first to $last, ordered by period."""
+    needed = _needed(names)
+    marts: dict[str, list[Metric]] = {}
+    for metric in needed.values():
+        if metric.mart != FORMULA:
+            marts.setdefault(metric.mart, []).append(metric)
+    on = "USING (first_day, split)" if split else "USING (first_day)"
+    # A mart without this split (legacy_rows by item category) joins by period alone.
+    tables, joins = [], []
+    for mart, metrics in marts.items():
+        own = split if split and split in metrics[0].splits else None
+        tables.append(f"by_{mart} AS ({_mart_query(mart, metrics, grain, own, filters)})")
+        joins.append(f"LEFT JOIN by_{mart} {on if own or not split else 'USING (first_day)'}")
+    values = f", (SELECT unnest(enum_range(NULL::{split}))::VARCHAR AS split)" if split else ""
+    chosen = ", ".join(f"{_expand(n, needed, split)} AS {n}" for n in names)
+    by = "split AS " + split + ", " if split else ""
+    return f"""WITH grid AS (
+        SELECT period, first_day{", split" if split else ""}
+        FROM periods{values} WHERE grain = '{grain}' AND first_day BETWEEN $first AND $last
+    ), {", ".join(tables)}
+    SELECT period, {by}{chosen}, first_day AS "#first_day" FROM grid {" ".join(joins)}
+    ORDER BY first_day{", enum_code(split::" + split + ")" if split else ""}"""
+
+
+def _range(con, grain: str, since: str | None, until: str | None, include_open: bool) -> tuple | None:
+    """First day asked for, first day needed (one period earlier, for `previous`) and last day."""
+    known = periods(con, grain).sort("first_day")
+    if known.is_empty():
+        return None
+    names = known["period"].to_list()
+    for name in (since, until):
+        if name and not re.fullmatch(r"\d{4}-(\d{2}(-\d{2})?|W\d{2}|Q\d)", name):
+            raise QueryError(f"{name!r} is no period: write a {grain} like {names[-1]}.")
+        if name and len(name) != len(names[-1]):
+            raise QueryError(f"{name!r} is no {grain}: write it like {names[-1]}.")
+    chosen = known
+    if since:
+        chosen = chosen.filter(pl.col("period") >= since)
+    if until:
+        chosen = chosen.filter(pl.col("period") <= until)
+    elif not include_open:
+        chosen = chosen.filter("closed")
+    if chosen.is_empty():
+        return None
+    first = chosen["first_day"][0]
+    earlier = known.filter(pl.col("first_day") < first)["first_day"]
+    return first, (earlier[-1] if len(earlier) else first), chosen["last_day"][-1]
+
+
+def query(
+    con: duckdb.DuckDBPyConnection,
+    names: list[str],
+    grain: str,
+    *,
+    split: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    filters: Filters = Filters(),
+    include_open: bool = False,
+) -> pl.DataFrame:
+    """Values of metrics by period (and by a split's values), the oldest period first.
+
+    Columns: period, the split where there is one, then one column a metric: Int64 for counts, Float64 otherwise, null
+    for no value. Every period from `since` to `until` is there; without `until`, up to the last closed one, or the open
+    one with include_open. Raises UnknownMetric or QueryError.
+    """
+    names = list(dict.fromkeys(names))
+    if split and split not in SPLITS:
+        raise QueryError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
+    if grain not in GRAINS:
+        raise QueryError(f"There is no grain {grain!r}: choose one of {', '.join(GRAINS)}.")
+    _check(names, grain, split)
+    head = ["period", *([split] if split else [])]
+    days = _range(con, grain, since, until, include_open)
+    if days is None or not names:
+        return pl.DataFrame(schema=dict.fromkeys(head, pl.String) | dict.fromkeys(names, pl.Float64))
+    asked, first, last = days
+    sql = compile_sql(names, grain, split, filters)
+    values = {"first": first, "last": last}
+    values |= {k: v for k in ("store", "area", "source") if (v := getattr(filters, k)) is not None}
+    _known_values(con, filters)
+    rows = con.execute(sql, values).pl()
+    rows = rows.filter(pl.col("#first_day") >= asked).drop("#first_day")
+    return rows.with_columns([_number(rows[n], METRICS[n].unit) for n in names])
+
+
+def _known_values(con, filters: Filters) -> None:
+    for column in ("store", "area", "source"):
+        value = getattr(filters, column)
+        if value is not None:
+            known = con.execute(f"SELECT enum_range(NULL::{column})::VARCHAR[]").fetchone()[0]
+            if value not in known:
+                raise QueryError(f"There is no {column} {value!r}: choose one of {', '.join(known)}.")
+
+
+def _number(values: pl.Series, unit: str) -> pl.Series:
+    """Plain numbers to show: counts whole where they are whole (kilograms are not), money to the fils."""
+    floats = values.cast(pl.Float64)
+    if unit == "count" and ((floats % 1 == 0) | floats.is_null()).all():
+        return floats.cast(pl.Int64)
+    return floats.round(2) if unit == "money" and isinstance(values.dtype, pl.Decimal) else floats
