@@ -324,7 +324,8 @@ class Calendar:
         level, weight, traditional = cls._rhythm(days, seed)
         month_of = np.searchsorted(firsts, np.arange(len(days)), side="right") - 1
         by_month = np.bincount(month_of, level, months) / np.diff(firsts)
-        change = 13 if start == _add_months(as_of, -MONTHS_OF_HISTORY) else months // 2
+        usual = start == _add_months(as_of, -MONTHS_OF_HISTORY)
+        change = months // 2 if usual or months >= 6 else 0  # month 13 of 26; a short history has no old system
         cc_start = int(firsts[change]) + 7 if change else 0
         repos_end = int(firsts[change + 1]) + 14 if change else 0
         return cls(

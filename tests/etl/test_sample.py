@@ -289,6 +289,14 @@ def test_a_young_business_has_no_old_system(tmp_path):
     assert min(days(read(made, "orders"), "Placed")) >= dt.date(2026, 3, 1)
 
 
+@pytest.mark.parametrize(("start", "old"), [(dt.date(2026, 2, 1), False), (dt.date(2025, 9, 10), True)])
+def test_a_shorter_history_still_reaches_its_last_day(start, old, tmp_path):
+    made = make_exports(tmp_path, until=UNTIL, start=start)
+    assert ("legacy" in made.files) is old
+    assert max(days(read(made, "orders"), "Placed")) == UNTIL
+    assert min(days(read(made, "legacy" if old else "orders"), "Placed")) >= start
+
+
 def test_dirt_is_counted_and_touches_what_it_says(sample, tmp_path):
     made = make_exports(tmp_path, until=UNTIL, messy=0.02)
     assert set(made.dirt) == {f"{kind}.{name}" for kind in FILES for name in DIRT[kind]}
