@@ -3,15 +3,12 @@
 import re
 import threading
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 
 import duckdb
 import polars as pl
 from django.conf import settings
 
 from analytics.metrics import FORMULA, METRICS, Metric, get, parts_of
-from etl.business import Business, load_business
 from etl.warehouse import Warehouse
 
 GRAINS = ("month", "week", "quarter", "day")
@@ -37,13 +34,7 @@ class QueryError(ValueError):
 
 def warehouse() -> Warehouse:
     """The warehouse that the settings name."""
-    return Warehouse(Path(settings.MOONWALK_DATA_DIR) / "warehouse", settings.MOONWALK_WAREHOUSE_KEY or None)
-
-
-@cache
-def business(file: str | None = None) -> Business:
-    """The business file that the settings name (or the given one), read once a process."""
-    return load_business(file or settings.MOONWALK_BUSINESS_FILE or None)
+    return Warehouse(settings.WAREHOUSE_DIR, settings.WAREHOUSE_KEY or None)
 
 
 @dataclass
@@ -123,6 +114,19 @@ def periods(con: duckdb.DuckDBPyConnection, grain: str, include_open: bool = Tru
         "ORDER BY first_day DESC",
         [grain, include_open],
     ).pl()
+
+
+def insights(con: duckdb.DuckDBPyConnection, grain: str, store: str = WHOLE) -> list[dict]:
+    """What the rules said of the periods of a grain, of one store or the whole, in the order they were written.
+
+    Each a dict: period, rule, category, headline, detail, tone ('positive'|'neutral'|'negative'), link.
+    """
+    rows = con.execute(
+        "SELECT period, rule, category, headline, detail, tone, link FROM insights WHERE grain = ? AND store = ? "
+        "ORDER BY rowid",
+        [grain, store],
+    ).pl()
+    return rows.to_dicts()
 
 
 # Compiling -------------------------------------------------------------------------------------------------------
