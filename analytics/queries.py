@@ -51,6 +51,7 @@ class Snapshot:
         """This thread's own cursor: DuckDB connections are not shared between threads."""
         if not hasattr(self._local, "cursor"):
             self._local.cursor = self.con.cursor()
+            self._local.cursor.execute("USE warehouse")
         return self._local.cursor
 
     def kept(self, key: tuple, make):
