@@ -10,8 +10,10 @@ def main() -> None:
     try:
         from django.core.management import execute_from_command_line
     except ImportError as e:
-        raise SystemExit(f"Django is not installed in this Python ({sys.executable}): run `make demo` or "
-                         "`pip install -r requirements.txt` first.") from e
+        raise SystemExit(
+            f"Django is not installed in this Python ({sys.executable}): run `make demo` or "
+            "`pip install -r requirements.txt` first."
+        ) from e
     execute_from_command_line(sys.argv)
 
 

@@ -90,7 +90,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "moonwalk.static.StaticConfig",  # django.contrib.staticfiles, which collects less
     "django.contrib.humanize",
     "django_plotly_dash",
     "analytics",
@@ -222,12 +222,13 @@ HASHED_STATIC = env("MOONWALK_HASHED_STATIC")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "moonwalk.static.HashedStorage"
         if HASHED_STATIC
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
-WHITENOISE_USE_FINDERS = not HASHED_STATIC
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not HASHED_STATIC
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 # --- Time and language ---------------------------------------------------------------------------------------------
 TIME_ZONE, REFRESH_AT = _business_clock(BUSINESS_FILE)

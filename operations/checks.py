@@ -149,3 +149,16 @@ def redis_answers(app_configs, **kwargs):
             )
         ]
     return []
+
+
+@register(Tags.staticfiles, deploy=True)
+def static_files_are_hashed(app_configs, **kwargs):
+    if settings.HASHED_STATIC:
+        return []
+    return [
+        Warning(
+            "Static files are served where they lie: browsers ask for each one again and again.",
+            hint="Set MOONWALK_HASHED_STATIC=True and run `manage.py collectstatic` after each upgrade.",
+            id="moonwalk.W003",
+        )
+    ]

@@ -175,7 +175,7 @@ def rollback(build_id: str | None = None, *, user=None) -> RefreshRun:
         run = services.run_open(trigger=RefreshRun.Trigger.ROLLBACK, user=user)
         lock.attach(run)
         with _recorded(run):
-            manifest = house.manifest(target)
+            manifest = house.manifest(target) | {"seconds": {}}  # nothing was built: only this run's own steps count
             created = {b.build_id: b.created for b in house.builds()}
             left = [b for b in created if created[b] > created[target]]
             progress = Progress(run, None)

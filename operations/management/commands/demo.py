@@ -1,0 +1,83 @@
+"""manage.py demo: everything a newcomer needs to look around: database, sample exports, figures, people."""
+
+import json
+import logging
+import os
+import secrets
+from datetime import date
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+# user name -> the role (a group) it shows; None: superuser
+PEOPLE = {"admin": None, "manager": "Management", "sales": "Sales", "operations": "Operations", "finance": "Finance",
+          "desk": "Desk"}  # fmt: skip
+IN_THE_ADMIN = ("Finance", "Desk")
+STAMP = ".sample.json"  # beside sample exports: which files are ours to replace
+FRESH_DAYS = 2
+
+
+class Command(BaseCommand):
+    help = ("Set up the demo: database, sample exports that end yesterday, a refresh, one user a role. May be called "
+            "again: it does only what is missing. MOONWALK_DEMO_PASSWORD sets everybody's password.")  # fmt: skip
+    requires_system_checks = []
+
+    def handle(self, **options):
+        logging.getLogger("operations").setLevel(logging.WARNING)
+        self._say("Preparing the database")
+        call_command("migrate", verbosity=0)
+        self._sample_exports(settings.EXPORTS_DIR)
+        self._refresh()
+        self._people()
+
+    def _say(self, words: str) -> None:
+        self.stdout.write(f"- {words}")
+
+    def _sample_exports(self, folder: Path) -> None:
+        """Make sample exports, unless fresh ones or somebody's own are there."""
+        stamp = folder / STAMP
+        made = json.loads(stamp.read_text()) if stamp.exists() else None
+        if made is None and folder.is_dir() and any(folder.iterdir()):
+            self._say(f"Using the exports in {folder}")
+            return
+        if made and (date.today() - date.fromisoformat(made["made"])).days < FRESH_DAYS:
+            return
+        self._say(f"Inventing 26 months of a laundry's exports in {folder}")
+        for name in made["files"] if made else ():
+            (folder / Path(name).name).unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        call_command("make_sample_exports", out=str(folder), scale=1, seed=1, verbosity=0)
+        files = sorted(p.name for p in folder.iterdir() if p.name != STAMP)
+        stamp.write_text(json.dumps({"made": date.today().isoformat(), "files": files}))
+
+    def _refresh(self) -> None:
+        from operations.refresh import refresh
+
+        self._say("Refreshing the figures")
+        run = refresh(trigger="command")
+        if run.error:
+            raise CommandError(f"The refresh {run.get_state_display()}: {run.error}")
+        self._say(f"{run.get_state_display().capitalize()}: data to {run.as_of}")
+
+    def _people(self) -> None:
+        """One user a role. Passwords are printed once, when a user is made; a user that is there stays as it is."""
+        users, given, made = get_user_model().objects, os.environ.get("MOONWALK_DEMO_PASSWORD"), []
+        for name, role in PEOPLE.items():
+            if users.filter(username=name).exists():
+                continue
+            password = given or secrets.token_urlsafe(9)
+            user = users.create_user(name, password=password, is_superuser=role is None,
+                                     is_staff=role is None or role in IN_THE_ADMIN)  # fmt: skip
+            if role:
+                user.groups.add(Group.objects.get(name=role))
+            made.append((name, role or "superuser", password))
+        if not made:
+            self._say("The users are there already (a new password: manage.py changepassword NAME)")
+            return
+        self._say("Users, with the passwords that are shown this once:")
+        for name, role, password in made:
+            self.stdout.write(f"    {name:<12}{'(as given)' if given else password:<16}{role}")
