@@ -21,9 +21,13 @@ from etl.warehouse import Warehouse
 
 STEPS = ("find", "read", "stage", "marts", "checks")
 HERE = Path(__file__).parent
-MARTS = (
-    "types", "customers", "subscriptions", "orders", "sales", "items", "customer_months", "periods", "insights", "meta",
+# In the order in which they stand on each other.
+HELPERS = ("types", "earned_orders")
+STATEMENTS = (
+    "types", "customers", "subscriptions", "earned_orders", "orders", "sales", "items", "customer_months", "periods",
+    "insights", "meta",
 )  # fmt: skip
+MARTS = tuple(name for name in STATEMENTS if name not in HELPERS)
 PERSONAL = {"customers": ("name", "phone", "email")}
 # Staging and marts decide what a build holds; a change in any of them makes a new build of the same exports.
 CODE = ("sources.py", "contracts.py", "staging.py", "checks.py", "pipeline.py", "marts")
@@ -201,7 +205,11 @@ def _prepare(con: duckdb.DuckDBPyConnection, business: Business, as_of: date, bu
     con.execute(f"SET VARIABLE build_id = {_sql_list([build_id])}")
     con.execute(f"SET VARIABLE currency = {_sql_list([business.currency])}")
     con.execute(f"SET VARIABLE subscription_days = {business.subscription_days}")
-    con.execute(f"SET VARIABLE to_be_invoiced = [{_sql_list(business.to_be_invoiced)}]::VARCHAR[]")
+    con.execute(f"SET VARIABLE store_stride = {staging.STORE_STRIDE}")
+    con.execute(
+        "CREATE TEMP MACRO collected_of(paid, payment_type, total) AS "
+        f"CASE WHEN paid AND payment_type NOT IN ({_sql_list(('', *business.to_be_invoiced))}) THEN total ELSE 0 END"
+    )
     con.execute(f"CREATE TEMP MACRO area_of(route) AS CASE {areas} ELSE {_sql_list([business.areas[-1]])} END")
     con.execute(
         "CREATE TEMP MACRO order_id_of(order_no) AS format('{}-{:05d}', "
@@ -218,8 +226,8 @@ def _write_marts(con, staged: dict, business: Business, as_of: date, build_id: s
             "stores": business.store_names, "areas": business.areas, "item_categories": business.item_categories,
             "service_types": business.service_types, "payment_types": business.payment_types,
         }  # fmt: skip
-    for i, mart in enumerate(MARTS):
-        with steps("marts", f"Writing {mart}", i / len(MARTS)):
+    for i, mart in enumerate(STATEMENTS):
+        with steps("marts", f"Writing {mart}", i / len(STATEMENTS)):
             sql = (HERE / "marts" / f"{mart}.sql").read_text(encoding="utf-8")
             if mart == "types":
                 for name, values in lists.items():
@@ -236,7 +244,7 @@ def publish_files(warehouse: Warehouse, build_id: str, out_dir: Path, with_perso
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     with warehouse.connect(build_id) as con:
-        for mart in MARTS[1:]:
+        for mart in MARTS:
             drop = [] if with_personal_data else PERSONAL.get(mart, ())
             columns = f"* EXCLUDE ({', '.join(drop)})" if drop else "*"
             parquet = partial / f"{mart}.parquet"

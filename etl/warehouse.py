@@ -121,6 +121,7 @@ class Warehouse:
             },
         )
         try:
+            con.execute("SET enable_progress_bar = false")  # the refresh has its own
             options = ["READ_ONLY"] if read_only else []
             if self.key:
                 options.append(f"ENCRYPTION_KEY {_quote(self.key)}")

@@ -6,23 +6,39 @@
 -- in items, at least 1 if there are items. multi_service: 2 or more, or a subscriber.
 -- reactivated: active again after at least 3 whole calendar months without activity.
 CREATE TABLE customer_months AS
-WITH active AS (
+WITH by_store AS (
     SELECT
-        date_trunc('month', earned_date)::DATE AS month, customer_id, coalesce(store::VARCHAR, 'All stores') AS store,
+        date_trunc('month', earned_date)::DATE AS month, customer_id, store::VARCHAR AS store,
         any_value(area) AS area, any_value(source) AS source, sum(total) AS revenue,
         min(months_since_cohort) AS months_since_cohort,
         bool_or(under_subscription OR (kind = 'Subscription' AND total > 0)) AS subscriber
     FROM sales
     WHERE earned_date IS NOT NULL AND kind <> 'Invoice Payment'
-    GROUP BY GROUPING SETS ((1, 2, sales.store), (1, 2))
+    GROUP BY ALL
 ),
-services AS (
+active AS (
+    FROM by_store
+    UNION ALL
     SELECT
-        date_trunc('month', earned_date)::DATE AS month, customer_id, coalesce(store::VARCHAR, 'All stores') AS store,
-        service_type, sum(quantity) AS items, sum(total) AS item_revenue
+        month, customer_id, 'All stores', any_value(area), any_value(source), sum(revenue), min(months_since_cohort),
+        bool_or(subscriber)
+    FROM by_store
+    GROUP BY month, customer_id
+),
+services_by_store AS (
+    SELECT
+        date_trunc('month', earned_date)::DATE AS month, customer_id, store::VARCHAR AS store, service_type,
+        sum(quantity) AS items, sum(total) AS item_revenue
     FROM items
     WHERE earned_date IS NOT NULL AND NOT b2b
-    GROUP BY GROUPING SETS ((1, 2, items.store, service_type), (1, 2, service_type))
+    GROUP BY ALL
+),
+services AS (
+    FROM services_by_store
+    UNION ALL
+    SELECT month, customer_id, 'All stores', service_type, sum(items), sum(item_revenue)
+    FROM services_by_store
+    GROUP BY month, customer_id, service_type
 ),
 joined AS (
     SELECT

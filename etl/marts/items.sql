@@ -4,14 +4,11 @@
 -- it says so. under_subscription and months_since_cohort are the order's; an orphan has none. total: item revenue.
 CREATE TABLE items AS
 SELECT
-    i.row AS item_no, order_id_of(i.order_no) AS order_id, c.customer_id, i.store::store AS store, c.area,
-    i.placed, CASE WHEN i.orphan THEN i.placed ELSE o.cleaned END AS earned_date,
+    i.row AS item_no, coalesce(o.order_id, order_id_of(i.order_no)) AS order_id, c.customer_id, i.store::store AS store,
+    c.area, i.placed, CASE WHEN i.orphan THEN i.placed ELSE o.earned_date END AS earned_date,
     i.item, i.section, i.item_category::item_category AS item_category, i.service_type::service_type AS service_type,
     i.quantity, i.total, i.express, i.orphan, i.b2b,
-    s.customer_id IS NOT NULL AS under_subscription,
-    CASE WHEN NOT i.orphan THEN date_diff('month', c.cohort_month, o.cleaned) END::SMALLINT AS months_since_cohort
+    coalesce(o.under_subscription, false) AS under_subscription, o.months_since_cohort
 FROM stg_items AS i
 JOIN customers AS c ON c.customer_key = i.customer_no
-LEFT JOIN stg_orders AS o ON o.order_no = i.order_no
-LEFT JOIN subscriptions AS s
-    ON NOT i.orphan AND s.customer_id = c.customer_id AND o.cleaned BETWEEN s.valid_from AND s.valid_to;
+LEFT JOIN earned_orders AS o ON o.order_no = i.order_no;

@@ -3,12 +3,12 @@
 -- Meaning: the order as the export has it, for the desk. row_hash changes when any of its columns does.
 CREATE TABLE orders AS
 SELECT
-    order_id_of(o.order_no) AS order_id,
-    c.customer_id, o.store::store AS store, o.status, o.placed, o.ready_by, o.cleaned, o.collected, o.pickup_date,
+    e.order_id, c.customer_id, o.store::store AS store, o.status, o.placed, o.ready_by, o.cleaned, o.collected, o.pickup_date,
     o.delivery, o.pieces, o.total, o.paid, o.payment_type::payment_type AS payment_type, o.payment_date, o.b2b,
     hash(
         o.customer_no, o.status, o.placed, o.ready_by, o.cleaned, o.collected, o.pickup_date, o.delivery, o.pieces,
         o.total, o.paid, o.payment_type, o.payment_date, o.b2b
     )::VARCHAR AS row_hash
 FROM stg_orders AS o
+JOIN earned_orders AS e USING (order_no)
 JOIN customers AS c ON c.customer_key = o.customer_no;

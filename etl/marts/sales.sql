@@ -7,17 +7,18 @@
 CREATE TABLE sales AS
 WITH rows AS (
     SELECT
-        order_id_of(order_no) AS order_id, 'CC_2025' AS source, 'Order' AS kind, customer_no AS customer_key, store,
-        placed, cleaned, collected, pickup_date, payment_date, cleaned AS earned_date, delivery, pieces, total, paid,
-        payment_type, CASE WHEN paid AND NOT list_contains(getvariable('to_be_invoiced'), payment_type)
-            THEN total ELSE 0 END AS collections
-    FROM stg_orders WHERE NOT b2b
+        e.order_id, 'CC_2025' AS source, 'Order' AS kind, customer_no AS customer_key, store,
+        placed, cleaned, collected, pickup_date, payment_date, e.earned_date, delivery, pieces, total, paid,
+        payment_type, collected_of(paid, payment_type, total) AS collections, e.under_subscription,
+        e.months_since_cohort
+    FROM stg_orders
+    JOIN earned_orders AS e USING (order_no)
+    WHERE NOT b2b
     UNION ALL
     SELECT
-        format('R-{:05d}', order_no % 1_000_000_000_000), 'Legacy', 'Order', -1 - customer_no, store,
+        format('R-{:05d}', order_no % getvariable('store_stride')), 'Legacy', 'Order', -1 - customer_no, store,
         placed, cleaned, collected, pickup_date, NULL, coalesce(cleaned, placed), delivery, pieces, total, paid,
-        payment_type, CASE WHEN paid AND NOT list_contains(getvariable('to_be_invoiced'), payment_type)
-            THEN total ELSE 0 END
+        payment_type, collected_of(paid, payment_type, total), false, NULL
     FROM stg_legacy
     UNION ALL
     SELECT
@@ -26,7 +27,7 @@ WITH rows AS (
         ),
         'CC_2025', CASE WHEN subscription THEN 'Subscription' ELSE 'Invoice Payment' END, customer_no, store,
         NULL, NULL, NULL, NULL, payment_date, payment_date, false, NULL,
-        CASE WHEN subscription THEN amount ELSE 0 END, true, payment_type, amount
+        CASE WHEN subscription THEN amount ELSE 0 END, true, payment_type, amount, false, NULL
     FROM stg_invoices
 )
 SELECT
@@ -34,10 +35,9 @@ SELECT
     r.placed, r.cleaned, r.collected, r.pickup_date, r.payment_date, r.earned_date,
     r.delivery, r.pickup_date IS NOT NULL AS pickup, r.pieces, r.total::DECIMAL(12, 2) AS total,
     r.collections::DECIMAL(12, 2) AS collections, r.paid, r.payment_type::payment_type AS payment_type,
-    r.kind = 'Order' AND s.customer_id IS NOT NULL AS under_subscription,
-    CASE WHEN r.kind <> 'Invoice Payment' THEN date_diff('month', c.cohort_month, r.earned_date) END::SMALLINT
+    r.under_subscription,
+    CASE WHEN r.kind <> 'Invoice Payment'
+        THEN coalesce(r.months_since_cohort, date_diff('month', c.cohort_month, r.earned_date)) END::SMALLINT
         AS months_since_cohort
 FROM rows AS r
-JOIN customers AS c ON c.customer_key = r.customer_key
-LEFT JOIN subscriptions AS s
-    ON s.customer_id = c.customer_id AND r.earned_date BETWEEN s.valid_from AND s.valid_to;
+JOIN customers AS c ON c.customer_key = r.customer_key;
