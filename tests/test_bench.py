@@ -1,0 +1,56 @@
+"""The benchmark's own arithmetic and page; the measuring itself is `make bench`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import run
+
+
+def test_it_says_which_reach_a_figure_misses():
+    table = dict(run.rows_of({1: {"rows": 37_000, "build": 0.79, "tab_ms": 41}, 100: {"build": 20.5}}))
+    assert table["input rows"] == ["37,000", ""]
+    assert table["**build, in process**"] == ["0.79 s (reach 0.80 s)", "20.5 s **missed** (reach 20.0 s)"]
+    assert table["**slowest tab's data, uncached**"] == ["41 ms **missed** (reach 40 ms)", ""]
+    assert "refresh_data, unchanged exports" not in table
+
+
+def test_it_keeps_what_people_wrote_around_the_table(tmp_path, monkeypatch):
+    page = tmp_path / "docs" / "performance.md"
+    monkeypatch.setattr(run, "DOCS", page)
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    run.write({1: {"rows": 1}}, key=None)
+    page.write_text("Before.\n" + page.read_text() + "After.\n")
+    run.write({1: {"rows": 22}}, key="secret")
+    text = page.read_text()
+    assert text.startswith("Before.\n")
+    assert text.endswith("After.\n")
+    assert "| input rows | 22 |" in text
+    assert "| input rows | 1 |" not in text
+    assert "warehouse encrypted" in text
+    assert "secret" not in text
+
+
+def test_it_refuses_a_page_without_its_marks(tmp_path, monkeypatch):
+    page = tmp_path / "performance.md"
+    page.write_text("By hand.")
+    monkeypatch.setattr(run, "DOCS", page)
+    with pytest.raises(SystemExit, match="marks"):
+        run.write({1: {"rows": 1}}, key=None)
+    assert page.read_text() == "By hand."
+
+
+@pytest.mark.full
+def test_it_measures_everything(tmp_path):
+    words = [sys.executable, str(Path(run.__file__)), "--scales", "0.05", "--folder", str(tmp_path), "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])["0.05"]
+    assert found["build"] > 0
+    assert found["ratio"] > 0
+    assert found["peak_mb"] > 50
+    assert found["metric_ms"] > 0
+    assert found["tab_ms"] > 0
+    assert set(found["steps"]) == set(run.STEPS)
