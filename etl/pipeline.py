@@ -122,7 +122,7 @@ def build(
         }
         _add_up(files)
         manifest = {
-            "build_id": build_id, "as_of": as_of.isoformat(), "created": created.isoformat(timespec="seconds"),
+            "build_id": build_id, "as_of": as_of.isoformat(), "created": created.isoformat(timespec="milliseconds"),
             "fingerprint": fingerprint, "inputs": inputs, "encrypted": bool(key),
             "seconds": {k: round(v, 4) for k, v in steps.seconds.items()}, "warnings": warnings, "files": files,
         }  # fmt: skip
