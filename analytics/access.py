@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
-from django.templatetags.static import get_static_prefix
 from django.urls import NoReverseMatch, reverse
 from django_plotly_dash.dash_wrapper import all_apps
 
@@ -126,7 +126,7 @@ def dash_view(view, route_name: str = "", **_) -> Callable:
 
 def _script(response: HttpResponse) -> HttpResponse:
     """A redirect to one of dash's scripts: to the hashed file, and kept by the browser, as its name has the version."""
-    prefix = get_static_prefix()
+    prefix = settings.STATIC_URL
     if response.status_code == 302 and response["Location"].startswith(prefix):
         try:
             response["Location"] = staticfiles_storage.url(response["Location"].removeprefix(prefix))

@@ -1,3 +1,10 @@
 """Addresses of the dashboards' pages."""
 
-urlpatterns = []
+from django.urls import path
+
+from analytics import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("executive/", views.executive, name="executive"),
+]

@@ -1,0 +1,65 @@
+"""The insights of a period, ready for a template. Rules and words are analytics.insights'; here they are shown."""
+
+from urllib.parse import urlsplit
+
+from analytics import access, queries
+from analytics.dashboards.frame import State
+from analytics.formats import DOWN, LEVEL, UP
+from analytics.seasons import seasons
+
+# tone -> sign, colour class, word: never the colour alone
+TONES = {
+    "positive": (UP, "up", "good"),
+    "negative": (DOWN, "down", "needs attention"),
+    "neutral": (LEVEL, "level", "good to know"),
+}
+TOP = 3
+
+
+def read(state: State, user) -> dict:
+    """What the tab shows of the period's insights.
+
+    rows: headline, detail, category, arrow, css, word, url; top: the few that stand out; groups: (category, rows);
+    about, none: words; elsewhere: label and url of the newest period that has insights, when this one has none; url:
+    of all insights; seasons: those that touch the period.
+    """
+    store = state.store.name if state.store else queries.WHOLE
+    found = state.build.kept(
+        ("insights", state.grain.name, store), lambda con: queries.insights(con, state.grain.name, store)
+    )
+    rows = [_row(r, user) for r in found if r["period"] == state.period.key]
+    groups = {}
+    for row in rows:
+        groups.setdefault(row["category"], []).append(row)
+    newest = state.figures.period(max((r["period"] for r in found), default=""))
+    about = f"By fixed rules, for {state.store.name if state.store else 'all stores'} in {state.period.short}."
+    none = f"Insights are made for the last closed {state.grain.word}"
+    here = newest is None or newest == state.period
+    return {
+        "rows": rows,
+        "top": _top(rows),
+        "groups": list(groups.items()),
+        "about": about,
+        "none": f"{none}, and this data has none yet." if newest is None else f"{none}, {newest.short}.",
+        "elsewhere": None if here else {"label": newest.short, "url": state.url(period=newest.key)},
+        "url": state.url(tab="insights"),
+        "seasons": seasons(state.period.first_day, state.period.last_day),
+    }
+
+
+def _row(row: dict, user) -> dict:
+    arrow, css, word = TONES[row["tone"]]
+    return row | {"arrow": arrow, "css": css, "word": word, "url": _reachable(row["link"], user)}
+
+
+def _reachable(link: str | None, user) -> str | None:
+    """The link when the reader may open its page, else None. A link is an address whose first part names a page."""
+    page = urlsplit(link or "").path.strip("/").split("/")[0]
+    built = page in access.PAGES and access.PAGES[page].url() is not None
+    return link if built and access.can_see(user, page) else None
+
+
+def _top(rows: list[dict]) -> list[dict]:
+    """The few that a manager reads first: what needs attention, then what went well, then the rest."""
+    order = {"negative": 0, "positive": 1, "neutral": 2}
+    return sorted(rows, key=lambda r: order[r["tone"]])[:TOP]

@@ -1,0 +1,70 @@
+"""What every page's frame needs: navigation, the state of the data, a dashboard's app."""
+
+import logging
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.utils import timezone
+
+from analytics import access, queries
+from analytics.dashboards import frame
+from etl.errors import MoonwalkError
+
+register = template.Library()
+log = logging.getLogger(__name__)
+STALE_AFTER_DAYS = 2
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What data a page stands on, from the published build's manifest.
+
+    as_of: the day of the exports; refreshed: when it was built, local; age: whole days since as_of; rejected: rows in
+    quarantine.
+    """
+
+    build_id: str
+    as_of: date
+    refreshed: datetime
+    age: int
+    rejected: int
+
+    @property
+    def stale(self) -> bool:
+        return self.age > STALE_AFTER_DAYS
+
+
+@register.simple_tag
+def freshness() -> Freshness | None:
+    """The state of the data; None when nothing is published or it can't be read: a footer must never break a page."""
+    try:
+        warehouse = queries.warehouse()
+        build_id = warehouse.current()
+        manifest = warehouse.manifest(build_id) if build_id else {}
+        if not manifest:
+            return None
+        zone = ZoneInfo(frame.business().timezone)
+        as_of = date.fromisoformat(str(manifest["as_of"]))
+        refreshed = datetime.fromisoformat(manifest["created"])
+        refreshed = (refreshed if refreshed.tzinfo else refreshed.replace(tzinfo=zone)).astimezone(zone)
+        rejected = sum(sum(kind["quarantined"].values()) for kind in manifest["files"].values())
+        return Freshness(build_id, as_of, refreshed, (timezone.now().astimezone(zone).date() - as_of).days, rejected)
+    except (MoonwalkError, OSError, KeyError, ValueError):
+        log.exception("the published build's manifest can't be read")
+        return None
+
+
+@register.simple_tag(takes_context=True)
+def pages(context) -> list[access.Page]:
+    """The pages the reader may open; none for a stranger, or on an error page made without a request."""
+    request = context.get("request")
+    user = getattr(request, "user", None)
+    return access.pages_of(user) if user is not None else []
+
+
+@register.simple_tag
+def roles_of(user) -> str:
+    """The reader's roles in words."""
+    return "Superuser" if user.is_superuser else ", ".join(sorted(access.roles(user))) or "No role yet"

@@ -1,0 +1,102 @@
+/* The charts' browser side. A figure names its colours ("token:revenue"); here they become the custom properties of
+   moonwalk.css as they stand now: light, dark, or light while printing. */
+"use strict";
+(() => {
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  const repaint = () => window.dash_clientside.set_props("repaint", { data: Date.now() });
+
+  const resolved = (node, style) => {
+    if (typeof node === "string") {
+      return node.startsWith("token:") ? style.getPropertyValue("--" + node.slice(6)).trim() : node;
+    }
+    if (Array.isArray(node)) return node.map((inner) => resolved(inner, style));
+    if (node && typeof node === "object") {
+      return Object.fromEntries(Object.entries(node).map(([key, inner]) => [key, resolved(inner, style)]));
+    }
+    return node;
+  };
+
+  /* Values that would run into their neighbours' are left out, but for the chosen period's. */
+  const CHAR = 7.4;
+  const thinned = (node, width) => {
+    if (Array.isArray(node)) return node.map((inner) => thinned(inner, width));
+    if (!node || typeof node !== "object") return node;
+    const layout = node.layout;
+    if (!node.data || !layout || !layout.annotations) {
+      return Object.fromEntries(Object.entries(node).map(([key, inner]) => [key, thinned(inner, width)]));
+    }
+    const [from, to] = layout.xaxis.range;
+    const slot = (width - layout.margin.l - layout.margin.r) / (to - from);
+    const long = (a) => a.name === "label" && a.text.replace(/<[^>]*>/g, "").length * CHAR > slot;
+    if (!layout.annotations.some(long)) return node;
+    return { ...node, layout: { ...layout, annotations: layout.annotations.filter((a) => a.name !== "label") } };
+  };
+
+  /* The painted cards lie over the waiting ones, which go once every chart has drawn: nothing jumps. */
+  const settle = (wanted) => {
+    const waiting = document.getElementById("waiting");
+    const root = document.getElementById("charts");
+    if (!root) return;
+    const drawn = [...root.querySelectorAll(".js-plotly-plot")].filter((graph) => graph.querySelector(".barlayer"));
+    if (drawn.length < wanted) {
+      requestAnimationFrame(() => settle(wanted));
+      return;
+    }
+    root.querySelectorAll(".numbers:empty").forEach((place) => {
+      const table = waiting.querySelector(`[data-table="${place.dataset.chart}"]`);
+      if (table) place.append(table);
+    });
+    waiting.hidden = true;
+    drawn.forEach((graph) => {
+      if (graph.dataset.opens) return;
+      graph.dataset.opens = "yes";
+      graph.on("plotly_click", ({ points }) => open(points[0]));
+    });
+    root.dataset.painted = wanted;
+    performance.mark("charts");
+  };
+
+  /* A click on a period opens it: state changes by a new address alone. */
+  const open = (point) => {
+    const key = point && point.customdata && point.customdata[0];
+    if (!key) return;
+    const address = new URL(location.href);
+    if (address.searchParams.get("period") === key) return;
+    address.searchParams.set("period", key);
+    location.assign(address);
+  };
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    moonwalk: {
+      paint: (cards) => {
+        if (!cards) return window.dash_clientside.no_update;
+        const grid = cards.length === 1 ? "chart-grid one" : "chart-grid";
+        requestAnimationFrame(() => settle(cards.length));
+        const widths = [...document.querySelectorAll(".plotbox")].map((box) => box.clientWidth);
+        const shown = thinned(cards, Math.max(...widths) || innerWidth);
+        return {
+          namespace: "dash_html_components", type: "Div",
+          props: { className: grid, children: resolved(shown, getComputedStyle(document.documentElement)) },
+        };
+      },
+    },
+  });
+
+  scheme.addEventListener("change", repaint);
+  matchMedia("(max-width: 560px)").addEventListener("change", repaint);
+  const paper = (on) => () => {
+    if (!scheme.matches) return;
+    if (on) document.documentElement.dataset.scheme = "light";
+    else delete document.documentElement.dataset.scheme;
+    repaint();
+  };
+  addEventListener("beforeprint", paper(true));
+  addEventListener("afterprint", paper(false));
+
+  /* Charts that never came must not look as if they were still coming. */
+  addEventListener("load", () => setTimeout(() => {
+    const late = document.getElementById("late");
+    const root = document.getElementById("charts");
+    if (late && !root.dataset.painted) late.hidden = false;
+  }, 12000));
+})();

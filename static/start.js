@@ -1,0 +1,3 @@
+/* Starts the page's dashboard, after its scripts: what django-plotly-dash would write into the page. */
+"use strict";
+new DashRenderer();
