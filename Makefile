@@ -35,7 +35,7 @@ lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check .
 
 bench: $(VENV)/.run ## seconds and memory of a refresh at 1x, 10x and 100x
-	@$(BIN)/python -m etl.bench
+	@$(BIN)/python bench/run.py $(ARGS)
 
 requirements: $(VENV)/.dev ## pin requirements.txt and requirements-dev.txt anew
 	@for list in requirements requirements-dev; do \

@@ -239,7 +239,7 @@ class RefreshRunAdmin(ModelAdmin):
     """Who may look at refreshes has the view permission; who may start one, the add permission."""
 
     list_display = ("started_at", "outcome", "trigger", "started_by", "as_of", "build_id", "took", "rows_rejected")
-    list_filter = ("state", "trigger", "dry_run", "rolled_back", "started_at")
+    list_filter = ("state", "trigger", "dry_run", "started_at")
     list_select_related = ("started_by",)
     search_fields = ("build_id", "error")
     search_help_text = "Build, or words of an error"
@@ -253,7 +253,7 @@ class RefreshRunAdmin(ModelAdmin):
         "steps",
         ("trigger", "started_by", "dry_run", "forced"),
         ("started_at", "finished_at"),
-        ("as_of", "build_id", "rolled_back"),
+        ("as_of", "build_id"),
         "synced",
         "exports_dir",
     )

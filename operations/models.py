@@ -174,11 +174,6 @@ class RefreshRun(models.Model):
     state = models.CharField("state", max_length=20, choices=State, default=State.RUNNING)
     dry_run = models.BooleanField("check only", default=False)
     forced = models.BooleanField("forced", default=False)
-    rolled_back = models.BooleanField(
-        "rolled back",
-        default=False,
-        help_text="Somebody went back to an earlier build: these exports are not published again unless forced.",
-    )
     step = models.CharField("step", max_length=20, blank=True)
     progress = models.PositiveSmallIntegerField("progress in %", default=0)
     started_at = models.DateTimeField("started")
@@ -188,7 +183,6 @@ class RefreshRun(models.Model):
     as_of = models.DateField("data to", null=True, blank=True)
     build_id = models.CharField("build", max_length=100, blank=True)
     fingerprint = models.CharField("fingerprint of what went in", max_length=100, blank=True)
-    inputs = models.CharField("fingerprint of the exports", max_length=100, blank=True)
     seconds = models.JSONField("seconds by step", default=dict, blank=True)
     counts = models.JSONField("rows synced", default=dict, blank=True)
     warnings = models.JSONField("warnings", default=list, blank=True)

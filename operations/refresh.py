@@ -83,9 +83,9 @@ class Progress:
 
 def warehouse() -> "Warehouse":
     """The warehouse that the settings name."""
-    from etl.warehouse import Warehouse
+    from analytics import queries  # only here: it brings DuckDB and Polars, and the admin imports this module
 
-    return Warehouse(settings.WAREHOUSE_DIR, settings.WAREHOUSE_KEY or None)
+    return queries.warehouse()
 
 
 def refresh(
@@ -176,11 +176,9 @@ def rollback(build_id: str | None = None, *, user=None) -> RefreshRun:
         lock.attach(run)
         with _recorded(run):
             manifest = house.manifest(target) | {"seconds": {}}  # nothing was built: only this run's own steps count
-            created = {b.build_id: b.created for b in house.builds()}
-            left = [b for b in created if created[b] > created[target]]
             progress = Progress(run, None)
             with closing(house.connect(target)) as con:
-                _sync(run, lock, con, target, manifest, progress, left_behind=left)
+                _sync(run, lock, con, target, manifest, progress)
             _publish(run, house, manifest, progress)
     return run
 
@@ -215,7 +213,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
         return
     try:
         manifest = dict(build.manifest)
-        if not run.forced and _was_rolled_back(manifest["inputs"]):
+        if not run.forced and _was_rolled_back(house, manifest):
             house.discard(build.build_id)
             _nothing_new(
                 run,
@@ -225,7 +223,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
             )
             return
         with progress.step("insights"):
-            _enrich(house, build.build_id, manifest)
+            enrich_candidate(house, build.build_id, manifest)
         manifest["seconds"] = manifest["seconds"] | progress.seconds
         house.write_manifest(build.build_id, manifest)
         if run.dry_run:
@@ -241,7 +239,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
     _publish(run, house, manifest, progress)
 
 
-def _enrich(house: "Warehouse", build_id: str, manifest: dict) -> None:
+def enrich_candidate(house: "Warehouse", build_id: str, manifest: dict) -> None:
     """Let analytics write what needs metrics (insights) into the candidate; its warnings join the manifest's."""
     if importlib.util.find_spec("analytics.enrich") is None:
         return
@@ -260,7 +258,6 @@ def _sync(
     build_id: str,
     manifest: dict,
     progress: Progress,
-    left_behind: list[str] | None = None,
 ) -> None:
     """One transaction: customers and orders of the build, and the run marked publishing."""
     from operations.sync import sync
@@ -269,11 +266,6 @@ def _sync(
         with progress.step("sync"), transaction.atomic():
             lock.verify()
             counts = sync(con, lambda done: progress.tell("sync", done, record=False))
-            if left_behind is not None:
-                services.runs_mark_rolled_back(left_behind)
-                services.runs_mark_rolled_back([build_id], False)
-            elif run.forced:
-                services.inputs_allow_again(manifest["inputs"])
             services.run_mark_publishing(run, build_id=build_id, counts=counts, manifest=manifest)
     except BaseException:
         run.state = RefreshRun.State.RUNNING  # as the database has it: nothing of the transaction is left
@@ -284,7 +276,10 @@ def _publish(run: RefreshRun, house: "Warehouse", manifest: dict, progress: Prog
     """Move the pointer, write the files for Excel, mark the run published, prune. May be repeated."""
     progress = progress or Progress(run, None)
     with progress.step("publish"):
-        house.publish(run.build_id)
+        if run.trigger == RefreshRun.Trigger.ROLLBACK:
+            house.rollback(run.build_id)
+        else:
+            house.publish(run.build_id)
         warnings = _publish_files(house, run.build_id)
     services.run_mark_published(
         run,
@@ -352,8 +347,10 @@ def _live_fingerprint(house: "Warehouse") -> str | None:
     return house.manifest(current).get("fingerprint")
 
 
-def _was_rolled_back(inputs: str) -> bool:
-    return RefreshRun.objects.filter(inputs=inputs, rolled_back=True).exists()
+def _was_rolled_back(house: "Warehouse", manifest: dict) -> bool:
+    """Did somebody go back behind these exports, or behind this very build (the same exports under newer code)?"""
+    left = {b.manifest["fingerprint"] for b in house.builds() if b.manifest.get("rolled_back")}
+    return manifest["inputs"] in house.rolled_back() or manifest["fingerprint"] in left
 
 
 def _earlier_build(house: "Warehouse", build_id: str | None) -> str:

@@ -98,7 +98,6 @@ def run_mark_publishing(run: RefreshRun, *, build_id: str, counts: dict, manifes
         counts=counts,
         manifest=manifest,
         fingerprint=manifest.get("fingerprint", ""),
-        inputs=manifest.get("inputs", ""),
         as_of=manifest.get("as_of"),
         warnings=manifest.get("warnings", []),
         seconds=manifest.get("seconds", {}),
@@ -125,7 +124,6 @@ def run_mark_checked(run: RefreshRun, *, manifest: dict) -> None:
         finished_at=timezone.now(),
         manifest=manifest,
         fingerprint=manifest.get("fingerprint", ""),
-        inputs=manifest.get("inputs", ""),
         as_of=manifest.get("as_of"),
         warnings=manifest.get("warnings", []),
         seconds=manifest.get("seconds", {}),
@@ -144,7 +142,6 @@ def run_mark_nothing_new(run: RefreshRun, *, build_id: str, manifest: dict, warn
         build_id=build_id,
         manifest=manifest,
         fingerprint=manifest.get("fingerprint", ""),
-        inputs=manifest.get("inputs", ""),
         as_of=manifest.get("as_of"),
         warnings=warnings,
     )
@@ -163,18 +160,6 @@ def run_mark_failed(run: RefreshRun, *, error: str) -> None:
 def run_note_error(run: RefreshRun, *, error: str) -> None:
     """What kept a build from going live after the database was synced; the next refresh tries again."""
     _run_update(run, State.PUBLISHING, error=error)
-
-
-def inputs_allow_again(inputs: str) -> None:
-    """Exports that were rolled back are published by force: they count as good again."""
-    RefreshRun.objects.filter(inputs=inputs, rolled_back=True).update(rolled_back=False)
-
-
-def runs_mark_rolled_back(build_ids: list[str], value: bool = True) -> None:
-    """Remember that somebody went back behind these builds (value False: published again after all)."""
-    RefreshRun.objects.filter(build_id__in=build_ids, state=State.PUBLISHED).exclude(
-        trigger=RefreshRun.Trigger.ROLLBACK
-    ).update(rolled_back=value)
 
 
 def _run_move(run: RefreshRun, before, after: str, **fields: Any) -> None:

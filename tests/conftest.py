@@ -1,1 +1,117 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use: a folder of data of its own, the golden build, a small cast of people, servers."""
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+# user name -> role: one person a role, one without any, and the owner
+CAST = {"layla": "Management", "omar": "Sales", "sara": "Operations", "farid": "Finance", "dana": "Desk", "noor": None}
+IN_THE_ADMIN = ("Finance", "Desk")
+PASSWORD = "for-the-tests-only"
+
+
+def point_settings_at(settings, data_dir: Path, exports_dir: Path | None = None) -> Path:
+    """Let the settings name another data folder."""
+    settings.DATA_DIR = data_dir
+    settings.WAREHOUSE_DIR = data_dir / "warehouse"
+    settings.EXPORTS_DIR = exports_dir or data_dir / "exports"
+    return data_dir
+
+
+@pytest.fixture
+def data_dir(settings, tmp_path) -> Path:
+    """An empty data folder, known to the settings."""
+    return point_settings_at(settings, tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def golden_build(tmp_path_factory) -> Path:
+    """A data folder in which the golden exports were built and published, insights included. Look, don't touch."""
+    from etl import pipeline
+    from etl.warehouse import Warehouse
+    from operations.refresh import enrich_candidate
+
+    folder = tmp_path_factory.mktemp("golden")
+    build = pipeline.build(GOLDEN / "exports", folder)
+    house = Warehouse(folder / "warehouse")
+    enrich_candidate(house, build.build_id, build.manifest)
+    house.publish(build.build_id)
+    return folder
+
+
+@pytest.fixture
+def golden_data(golden_build, settings) -> Path:
+    """The settings name the golden build's data folder."""
+    return point_settings_at(settings, golden_build, GOLDEN / "exports")
+
+
+@pytest.fixture
+def people(db, django_user_model) -> dict:
+    """The cast, in the database: name -> User; plus "root", the superuser."""
+    from django.contrib.auth.models import Group
+
+    found = {"root": django_user_model.objects.create_superuser("root", password=PASSWORD)}
+    for name, role in CAST.items():
+        user = django_user_model.objects.create_user(name, password=PASSWORD, is_staff=role in IN_THE_ADMIN)
+        if role:
+            user.groups.add(Group.objects.get(name=role))
+        found[name] = user
+    return found
+
+
+@pytest.fixture
+def as_(people, client):
+    """as_("dana") is a test client signed in as Dana."""
+
+    def sign_in(name: str):
+        client.force_login(people[name])
+        return client
+
+    return sign_in
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(what, seconds: float = 20, every: float = 0.05):
+    """What `what()` gives as soon as it is true; fails the test after `seconds`."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := what():
+            return found
+        time.sleep(every)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory):
+    """A real Redis of the tests' own, on a free port."""
+    program = shutil.which("redis-server")
+    if not program:
+        pytest.fail("redis-server is not installed: `make test` installs it (Debian: apt-get install redis-server)")
+    port = free_port()
+    server = subprocess.Popen(
+        [program, "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1",
+         "--dir", str(tmp_path_factory.mktemp("redis"))],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: _listens(port))
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
