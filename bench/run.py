@@ -291,7 +291,7 @@ def _seconds(value: float) -> str:
 
 
 def rows_of(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
-    """The table: (label, one cell a scale); a figure that misses its reach says so."""
+    """The table: (label, [a cell a scale..., what to reach]); a figure that misses its reach says so."""
     scales = list(results)
 
     def cells(measure: str, write, value=lambda result, measure: result.get(measure)) -> list[str]:
@@ -299,10 +299,9 @@ def rows_of(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
         for scale in scales:
             number, most = value(results[scale], measure), REACH.get(measure, {}).get(scale)
             text = "" if number is None else write(number)
-            if text and most is not None:
-                text += f" (reach {write(most)})" if number <= most else f" **missed** (reach {write(most)})"
-            found.append(text)
-        return found
+            found.append(f"{text} **missed**" if text and most is not None and number > most else text)
+        told = [f"{scale:g}x {write(most)}" for scale, most in REACH.get(measure, {}).items() if scale in scales]
+        return [*found, ", ".join(told)] if any(found) else []
 
     def milliseconds(number: float) -> str:
         return f"{number:,.0f} ms" if number >= 10 else f"{number:.1f} ms"
@@ -337,7 +336,7 @@ def rows_of(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
         ("refresh in process, unchanged exports", cells("refresh_unchanged", _seconds)),
         ("**unchanged / whole, in process**", cells("unchanged_share", "{:.0%}".format)),
     ]
-    return [(label, values) for label, values in table if any(values)]
+    return [(label, values) for label, values in table if values]
 
 
 def machine() -> str:
@@ -364,7 +363,8 @@ def show(results: dict[float, dict]) -> None:
     table = Table(title=f"Moonwalk's speed: {machine()}")
     table.add_column("")
     for scale in results:
-        table.add_column(f"{scale:g}x", justify="right")
+        table.add_column(f"{scale:g}x", justify="right", no_wrap=True)
+    table.add_column("reach")
     for label, values in rows_of(results):
         values = [v.replace("**missed**", "[red]missed[/red]") for v in values]
         table.add_row(label.strip("*"), *values, style="bold" if label.startswith("**") else "")
@@ -373,7 +373,7 @@ def show(results: dict[float, dict]) -> None:
 
 def write(results: dict[float, dict], key: str | None) -> None:
     """Put the table between the marks in docs/performance.md; what people wrote around them stays."""
-    head = f"| | {' | '.join(f'{scale:g}x' for scale in results)} |\n|---|{'---:|' * len(results)}\n"
+    head = f"| | {' | '.join(f'{scale:g}x' for scale in results)} | reach |\n|---|{'---:|' * len(results)}---|\n"
     body = "".join(f"| {label} | {' | '.join(values)} |\n" for label, values in rows_of(results))
     kind = "encrypted" if key else "not encrypted"
     text = (

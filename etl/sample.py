@@ -141,6 +141,7 @@ PRODUCTS = [
     ("Kandura Collar Fix", "Alteration", 93, 29, 10.0),
     ("Sofa Cover", "Upholstery", 93, 29, 27.0),
 ]
+SERVICES, SERVICE_SHARES = (90, 91, 92, 93), (0.62, 0.22, 0.11, 0.05)  # wash, dry clean, press, other: section ids
 TRADITIONAL = ("kandura", "kandoora", "thobe", "abaya", "sheyla", "hijab", "ghutra", "jalabeya", "bisht")
 PRICE_LEVEL = 0.85  # brings the list to about Dhs 8 a piece once quantities, express and spread are in
 
@@ -190,14 +191,14 @@ class Habits:
 CLEANCLOUD = Habits(
     (0.18, 0.035),
     (1, 0.86, 0.84, 0.82, 0.80, 0.78, 0.76, 0.75, 0.74, 0.73, 0.72, 0.71),
-    (1, 0.45, 0.20, 0.11, 0.07, 0.06),
-    3.5,
-    0.93,
+    (1, 0.44, 0.185, 0.095, 0.055, 0.045),
+    3.65,
+    1.0,
 )
 REPOS = Habits(
     (0.20, 0.012),
     (1, 0.82, 0.82, 0.81, 0.80, 0.79, 0.78, 0.78, 0.77, 0.76, 0.75, 0.74),
-    (1, 0.33, 0.22, 0.17, 0.15, 0.13),
+    (1, 0.33, 0.22, 0.165, 0.14, 0.12),
     5.2,
     1.30,
 )
@@ -482,6 +483,7 @@ class People:
 
     signed_up: day; regular, b2b, late (pays late), at_home (uses delivery): bool; missing, nameless: not in
     the Customers export, or without a name there;
+    favourite: the service they mostly come for, an index of SERVICES;
     subscriptions: customer, day and amount of each subscription payment.
     """
 
@@ -496,6 +498,7 @@ class People:
     quiet: np.ndarray
     missing: np.ndarray
     nameless: np.ndarray
+    favourite: np.ndarray
     subscriptions: pl.DataFrame
 
     def __len__(self) -> int:
@@ -532,6 +535,7 @@ def _people(calendar: Calendar, scale: float, seed: int) -> People:
         at_home=rng.random(count) < 0.58,
         quiet=(rng.random(count) < 0.045) & ~b2b,
         missing=np.zeros(count, bool),
+        favourite=rng.choice(len(SERVICES), count, p=SERVICE_SHARES),
         nameless=(rng.random(count) < 0.065) & ~b2b,
         subscriptions=pl.DataFrame(),
     )
@@ -642,7 +646,7 @@ def _orders(calendar: Calendar, people: People, texts: DateTexts, scale: float, 
     cleaned = placed + (hours * 3600).astype(np.int64)
     end = (calendar.last_day + 1) * 86400
     is_cleaned = (cleaned < end) & (rng.random(count) > 0.008)
-    lines = _lines(rng, calendar, placed // 86400, kind, express)
+    lines = _lines(rng, calendar, placed // 86400, kind, express, people.favourite[who])
     covered = _covered(people, who, cleaned // 86400)
     free = covered & (kind == CONSUMER) & (rng.random(count) < 0.6)
     line_order, product, quantity, amount = lines
@@ -696,23 +700,42 @@ def _order_numbers(kind: np.ndarray, hielo: np.ndarray) -> np.ndarray:
     return number
 
 
+def _products(
+    rng: np.random.Generator, traditional: np.ndarray, favourite: np.ndarray, order: np.ndarray
+) -> np.ndarray:
+    """The product of each line, mostly of the service that its order's customer usually comes for.
+
+    traditional, favourite: by order, how much likelier traditional wear is, and a service (index of SERVICES).
+    """
+    shares = np.array([p[3] for p in PRODUCTS], float)
+    section = np.array([p[2] for p in PRODUCTS])
+    worn = np.array([any(word in p[0].lower() for word in TRADITIONAL) for p in PRODUCTS])
+    usual = (rng.random(len(favourite)) < 0.86)[order] & (rng.random(len(order)) < 0.93)
+    service = np.where(usual, favourite[order], len(SERVICES))  # the last: any service
+    aim, product, boost = rng.random(len(order)), np.zeros(len(order), np.int64), traditional[order]
+    for factor in np.unique(traditional):
+        for index in range(len(SERVICES) + 1):
+            rows = (boost == factor) & (service == index)
+            offered = True if index == len(SERVICES) else section == SERVICES[index]
+            share = np.cumsum(shares * np.where(worn, factor, 1) * offered)
+            product[rows] = np.searchsorted(share / share[-1], aim[rows], side="right")
+    return product
+
+
 def _lines(
-    rng: np.random.Generator, calendar: Calendar, day: np.ndarray, kind: np.ndarray, express: np.ndarray
+    rng: np.random.Generator,
+    calendar: Calendar,
+    day: np.ndarray,
+    kind: np.ndarray,
+    express: np.ndarray,
+    favourite: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(order, product, quantity, fils) of the item lines of the orders placed on `day`."""
     business = kind == BUSINESS
     count = np.searchsorted(np.cumsum(LINES)[:-1], rng.random(len(day)), side="right") + 1
     count = np.where(business, count + 1, count)
     order = np.repeat(np.arange(len(day)), count)
-    shares = np.array([p[3] for p in PRODUCTS], float)
-    worn = np.array([any(word in p[0].lower() for word in TRADITIONAL) for p in PRODUCTS])
-    aim = rng.random(len(order))
-    product = np.zeros(len(order), np.int64)
-    boost = calendar.traditional[day][order]
-    for factor in np.unique(boost):
-        share = np.cumsum(shares * np.where(worn, factor, 1))
-        rows = boost == factor
-        product[rows] = np.searchsorted(share / share[-1], aim[rows], side="right")
+    product = _products(rng, calendar.traditional[day], favourite, order)
     order, product = np.divmod(np.unique(order * len(PRODUCTS) + product), len(PRODUCTS))  # no product twice
     quantity = np.searchsorted(np.cumsum(QUANTITIES)[:-1], rng.random(len(order)), side="right") + 1
     lot = quantity == len(QUANTITIES)
