@@ -1,0 +1,46 @@
+"""What came in is kept; encrypted where there is a key."""
+
+import os
+
+import pytest
+
+from etl import landing
+from etl.errors import WarehouseError
+
+
+@pytest.mark.parametrize("size", [0, 1, landing.BLOCK - 1, landing.BLOCK, landing.BLOCK + 1, 3 * landing.BLOCK])
+def test_a_sealed_file_opens_to_the_same_bytes(tmp_path, size):
+    source, content = tmp_path / "in.csv", os.urandom(size)
+    source.write_bytes(content)
+    landing.seal(source, tmp_path / "out.csv.sealed", "a key")
+    assert landing.open_kept(tmp_path / "out.csv.sealed", "a key") == content
+
+
+def test_a_sealed_file_shows_nothing_and_opens_to_no_other_key(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("Amina Haddad," * 100)
+    kept = landing.keep_input(source, "abc", tmp_path / "landing", "a key")
+    assert b"Amina" not in kept.read_bytes()
+    with pytest.raises(WarehouseError, match="does not open"):
+        landing.open_kept(kept, "another")
+    with pytest.raises(WarehouseError, match="is encrypted"):
+        landing.open_kept(kept, None)
+
+
+def test_a_cut_off_or_changed_sealed_file_is_refused(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_bytes(os.urandom(2 * landing.BLOCK))
+    kept = landing.keep_input(source, "abc", tmp_path / "landing", "a key")
+    whole = kept.read_bytes()
+    for damaged in (whole[: landing.BLOCK + 27], whole[:-1], whole[:100] + b"x" + whole[101:]):
+        kept.write_bytes(damaged)
+        with pytest.raises(WarehouseError):
+            landing.open_kept(kept, "a key")
+
+
+def test_an_input_kept_before_there_was_a_key_is_sealed_with_the_next_build(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("Amina")
+    landing.keep_input(source, "abc", tmp_path / "landing", None)
+    landing.keep_input(source, "abc", tmp_path / "landing", "a key")
+    assert [p.name for p in (tmp_path / "landing").iterdir()] == ["abc.csv.sealed"]
