@@ -254,27 +254,26 @@ def compile_sql(names: list[str], grain: str, split: str | None, filters: Filter
 
 def _range(con, grain: str, since: str | None, until: str | None, include_open: bool) -> tuple | None:
     """First day asked for, first day needed (one period earlier, for `previous`) and last day."""
-    known = periods(con, grain).sort("first_day")
-    if known.is_empty():
+    # Plain rows: asked before every question, where a frame and its filters would cost more than some answers.
+    known = con.execute(
+        "SELECT period, first_day, last_day, closed FROM periods WHERE grain = ? ORDER BY first_day", [grain]
+    ).fetchall()
+    if not known:
         return None
-    names = known["period"].to_list()
+    like = known[-1][0]
     for name in (since, until):
         if name and not re.fullmatch(r"\d{4}-(\d{2}(-\d{2})?|W\d{2}|Q\d)", name):
-            raise QueryError(f"{name!r} is no period: write a {grain} like {names[-1]}.")
-        if name and len(name) != len(names[-1]):
-            raise QueryError(f"{name!r} is no {grain}: write it like {names[-1]}.")
-    chosen = known
-    if since:
-        chosen = chosen.filter(pl.col("period") >= since)
-    if until:
-        chosen = chosen.filter(pl.col("period") <= until)
-    elif not include_open:
-        chosen = chosen.filter("closed")
-    if chosen.is_empty():
+            raise QueryError(f"{name!r} is no period: write a {grain} like {like}.")
+        if name and len(name) != len(like):
+            raise QueryError(f"{name!r} is no {grain}: write it like {like}.")
+    chosen = [
+        i for i, (period, _, _, closed) in enumerate(known)
+        if (not since or period >= since) and (period <= until if until else closed or include_open)
+    ]  # fmt: skip
+    if not chosen:
         return None
-    first = chosen["first_day"][0]
-    earlier = known.filter(pl.col("first_day") < first)["first_day"]
-    return first, (earlier[-1] if len(earlier) else first), chosen["last_day"][-1]
+    first = chosen[0]
+    return known[first][1], known[max(first - 1, 0)][1], known[chosen[-1]][2]
 
 
 def query(
@@ -329,3 +328,40 @@ def _number(values: pl.Series, unit: str) -> pl.Series:
     if unit == "count" and ((floats % 1 == 0) | floats.is_null()).all():
         return floats.cast(pl.Int64)
     return floats.round(2) if unit == "money" and isinstance(values.dtype, pl.Decimal) else floats
+
+
+# Receivables -----------------------------------------------------------------------------------------------------
+
+AGING = ("0-30 days", "31-60 days", "61-90 days", "over 90 days")
+
+
+def receivables(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> dict:
+    """What customers owe on the exports' date: {as_of, orders, amount, customers, aging: {bucket: [orders, amount]}}.
+
+    A CleanCloud order of a consumer that is earned and unpaid counts with its total; one without an amount owes
+    nothing. The old system's orders are assumed paid. Aged by the days since it was placed, or earned where that day
+    is missing. amount is in the business's currency; every bucket is there.
+    """
+    _known_values(con, filters)
+    chosen = {k: v for k in ("store", "area", "source") if (v := getattr(filters, k)) is not None}
+    only = "".join(f" AND {k} = ${k}" for k in chosen)
+    as_of = meta(con)["as_of"]
+    rows = con.execute(
+        f"""WITH owed AS (
+            SELECT customer_id, total, date_diff('day', coalesce(placed, earned_date), $as_of::DATE) AS age
+            FROM sales
+            WHERE kind = 'Order' AND source = 'CC_2025' AND earned_date IS NOT NULL AND NOT paid AND total > 0{only}
+        )
+        SELECT CASE WHEN age <= 30 THEN 0 WHEN age <= 60 THEN 1 WHEN age <= 90 THEN 2 ELSE 3 END AS bucket,
+            grouping(bucket), count(*), coalesce(sum(total), 0)::DOUBLE, count(DISTINCT customer_id)
+        FROM owed GROUP BY GROUPING SETS ((bucket), ())""",
+        {"as_of": as_of} | chosen,
+    ).fetchall()
+    aging: dict[str, list] = {name: [0, 0.0] for name in AGING}
+    found = {"as_of": as_of, "orders": 0, "amount": 0.0, "customers": 0, "aging": aging}
+    for bucket, whole, orders, amount, customers in rows:
+        if whole:
+            found |= {"orders": orders, "amount": amount, "customers": customers}
+        else:
+            aging[AGING[bucket]] = [orders, amount]
+    return found
