@@ -1,0 +1,181 @@
+"""A refresh killed anywhere leaves the old build live and the next refresh whole.
+
+Each test has a database file and a data folder of its own, in which a first refresh went through; then new exports
+arrive and a refresh in a child process is killed with SIGKILL at one point.
+"""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from etl.warehouse import Warehouse
+from operations.refresh import SHARES
+from tests.operations import exports
+
+ROOT = Path(__file__).parents[2]
+NEW = exports.ORDERS | {
+    104: "104,2,36319,Moon Walk,2026-02-25,,2026-02-27,,,0,1,12.00,0,,,Ready",
+    101: exports.ORDERS[101].replace("50.25", "51.25"),
+}
+# Up to the commit the database has nothing of the new build; after it the next refresh finishes the run.
+BEFORE_COMMIT = [
+    *[step for step in SHARES if step != "publish"],
+    "-operations.refresh:enrich_candidate",
+    "-etl.warehouse:Warehouse.write_manifest",
+    "+etl.warehouse:Warehouse.write_manifest",
+    "+operations.sync:_write",
+    "+operations.sync:sync",
+    "-operations.services:run_mark_publishing",
+    "+operations.services:run_mark_publishing",
+]
+AFTER_COMMIT = ["publish", "-etl.warehouse:Warehouse.publish"]
+AFTER_POINTER = [
+    "+etl.warehouse:Warehouse.publish",
+    "+etl.pipeline:publish_files",
+    "-operations.services:run_mark_published",
+]
+AFTER_ALL = ["+operations.services:run_mark_published", "+etl.warehouse:Warehouse.prune"]
+QUICK = {"marts", "+operations.sync:sync", "-etl.warehouse:Warehouse.publish", "+etl.warehouse:Warehouse.publish"}
+
+
+def points(names: list[str]) -> list:
+    """The telling ones in every run of the tests, the others in the full matrix."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in names]
+
+
+class House:
+    """A data folder with its database, worked on by child processes alone."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.environment = {
+            "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(root), "LOG_LEVEL": "ERROR",
+        }  # fmt: skip
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, *arguments]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(self.command(*arguments), cwd=ROOT, env=self.environment, capture_output=True, text=True,
+                              timeout=120)  # fmt: skip
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(self.command(*arguments), cwd=ROOT, env=self.environment, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    def refresh(self, point: str = "") -> subprocess.CompletedProcess:
+        return self.run("-m", "tests.operations.child", *([point] if point else []))
+
+    def rows(self, sql: str) -> list[tuple]:
+        with closing(sqlite3.connect(self.root / "db.sqlite3")) as con:
+            return con.execute(sql).fetchall()
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.root / "warehouse")
+
+    def orders(self) -> dict[str, str]:
+        """What the desk sees: order -> total."""
+        return {pk: f"{total:.2f}" for pk, total in self.rows("SELECT order_id, total FROM operations_order")}
+
+    def built_orders(self) -> dict[str, str]:
+        """What the pages see: order -> total."""
+        with closing(self.warehouse.connect()) as con:
+            return {pk: f"{total:.2f}" for pk, total in con.execute("SELECT order_id, total FROM orders").fetchall()}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Path:
+    """A data folder after a first refresh."""
+    house = House(tmp_path_factory.mktemp("template"))
+    exports.write(house.root / "exports")
+    assert house.run("manage.py", "migrate", "-v0").returncode == 0
+    first = house.refresh()
+    assert first.stdout.strip() == "published", first.stderr
+    return house.root
+
+
+@pytest.fixture
+def house(template, tmp_path) -> House:
+    shutil.copytree(template, tmp_path / "data")
+    house = House(tmp_path / "data")
+    exports.write(house.root / "exports", orders=NEW)
+    return house
+
+
+def kill(house: House, point: str) -> str:
+    """Kill a refresh at `point`; the id of the build that was live before."""
+    before = house.warehouse.current()
+    killed = house.refresh(point)
+    assert killed.returncode == -9, f"it was to die at {point}: {killed.stdout} {killed.stderr}"
+    return before
+
+
+def assert_whole(house: House, old: str) -> None:
+    """The next refresh brought everything: pages and desk agree on the new rows, nothing is left over."""
+    after = house.refresh()
+    assert after.stdout.split()[0] in ("published", "nothing_new"), after.stdout + after.stderr
+    assert house.warehouse.current() != old
+    assert house.orders() == house.built_orders()
+    assert (house.orders()["M-00104"], house.orders()["M-00101"]) == ("12.00", "51.25")
+    assert house.rows("SELECT count(*) FROM operations_refreshrun WHERE finished_at IS NULL") == [(0,)]
+    assert house.rows("SELECT holder FROM operations_refreshlock") == [("",)]
+    builds = {build.build_id for build in house.warehouse.builds()}
+    assert {file.stem for file in (house.root / "warehouse").glob("*.duckdb")} == builds
+    assert all(build.manifest["published"] for build in house.warehouse.builds())
+    assert "M-00104" in (house.root / "published" / "orders.csv").read_text(encoding="utf-8-sig")
+
+
+@pytest.mark.parametrize("point", points(BEFORE_COMMIT))
+def test_killed_before_the_commit_nothing_has_changed(house, point):
+    old = kill(house, point)
+    assert house.warehouse.current() == old
+    assert "M-00104" not in house.built_orders()
+    assert house.orders()["M-00101"] == "50.25"
+    assert house.rows("SELECT state FROM operations_refreshrun ORDER BY id DESC LIMIT 1") == [("running",)]
+    assert_whole(house, old)
+    assert house.rows("SELECT state FROM operations_refreshrun ORDER BY id") == [
+        ("published",), ("failed",), ("published",)]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", points(AFTER_COMMIT))
+def test_killed_between_commit_and_pointer_the_next_refresh_finishes_it(house, point):
+    old = kill(house, point)
+    assert house.warehouse.current() == old
+    assert "M-00104" in house.orders()
+    assert house.rows("SELECT state FROM operations_refreshrun ORDER BY id DESC LIMIT 1") == [("publishing",)]
+    assert_whole(house, old)
+    assert house.rows("SELECT state FROM operations_refreshrun ORDER BY id") == [
+        ("published",), ("published",), ("nothing_new",)]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", points(AFTER_POINTER))
+def test_killed_after_the_pointer_the_new_build_is_live(house, point):
+    old = kill(house, point)
+    assert house.built_orders()["M-00104"] == "12.00"
+    assert_whole(house, old)
+    assert house.rows("SELECT state FROM operations_refreshrun ORDER BY id") == [
+        ("published",), ("published",), ("nothing_new",)]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", points(AFTER_ALL))
+def test_killed_after_its_work_only_the_lock_is_left(house, point):
+    old = kill(house, point)
+    assert house.built_orders() == house.orders()
+    assert house.rows("SELECT holder FROM operations_refreshlock") != [("",)]
+    assert_whole(house, old)
+
+
+def test_two_at_once_one_is_told_to_wait(house):
+    first, second = (house.start("-m", "tests.operations.child") for _ in range(2))
+    said = sorted(process.communicate(timeout=120)[0].strip() for process in (first, second))
+    told = [words for words in said if "already running" in words]
+    # They start within milliseconds of each other; one that comes late may find the other's work done.
+    assert told or said == ["nothing_new", "published"], said
+    assert_whole(house, "")
