@@ -368,7 +368,7 @@ def show(results: dict[float, dict]) -> None:
     for label, values in rows_of(results):
         values = [v.replace("**missed**", "[red]missed[/red]") for v in values]
         table.add_row(label.strip("*"), *values, style="bold" if label.startswith("**") else "")
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 def write(results: dict[float, dict], key: str | None) -> None:
