@@ -286,17 +286,18 @@ def _about_split(facts: list[Facts], split: str, names: list[str], grain: str, s
     return [(_ask(names, grain, span, split=split, store=one.store), partial(put, one)) for one in stores]
 
 
-def _about_receivables(facts: list[Facts]) -> list[Question]:
-    """What is owed to each place: customers of two stores count once in the whole, so each is a question."""
+def _about_receivables(facts: list[Facts]) -> Question:
+    """What is owed to the whole and to each store."""
 
-    def put(one: Facts, owed: dict) -> None:
-        one.receivables = {
-            "outstanding": owed["amount"], "outstanding_orders": owed["orders"],
-            "outstanding_customers": owed["customers"], "outstanding_old": owed["aging"][queries.AGING[-1]][1],
-        }  # fmt: skip
+    def put(answer: dict[str, dict]) -> None:
+        for one in facts:
+            owed = answer.get(one.store)  # a store without a row is owed nothing
+            one.receivables = {
+                "outstanding": owed["amount"], "outstanding_orders": owed["orders"],
+                "outstanding_customers": owed["customers"], "outstanding_old": owed["aging"][queries.AGING[-1]][1],
+            } if owed else dict.fromkeys(RECEIVABLES, 0)  # fmt: skip
 
-    places = [(one, Filters(store=None if one.store == WHOLE else one.store)) for one in facts]
-    return [(partial(queries.receivables, filters=place), partial(put, one)) for one, place in places]
+    return queries.receivables_by_store, put
 
 
 def _questions(facts: list[Facts], grain: str) -> list[Question]:
@@ -311,7 +312,7 @@ def _questions(facts: list[Facts], grain: str) -> list[Question]:
     if yearly and YEAR in bases:
         year = bases[YEAR][0].key
         asked += _about_metrics(facts, yearly, grain, {"since": year, "until": year})
-    return asked + (_about_receivables(facts) if any(r.metric in RECEIVABLES for r in rules) else [])
+    return asked + ([_about_receivables(facts)] if any(r.metric in RECEIVABLES for r in rules) else [])
 
 
 def _answer(con: duckdb.DuckDBPyConnection, questions: list[Question]) -> None:

@@ -342,26 +342,37 @@ def receivables(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) ->
     nothing. The old system's orders are assumed paid. Aged by the days since it was placed, or earned where that day
     is missing. amount is in the business's currency; every bucket is there.
     """
+    return receivables_by_store(con, filters)[WHOLE]
+
+
+def receivables_by_store(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> dict[str, dict]:
+    """receivables() of every store with something owed, and of "All stores", in one question."""
     _known_values(con, filters)
     chosen = {k: v for k in ("store", "area", "source") if (v := getattr(filters, k)) is not None}
     only = "".join(f" AND {k} = ${k}" for k in chosen)
-    as_of = meta(con)["as_of"]
     rows = con.execute(
-        f"""WITH owed AS (
-            SELECT customer_id, total, date_diff('day', coalesce(placed, earned_date), $as_of::DATE) AS age
-            FROM sales
+        f"""WITH now AS (SELECT value AS as_of FROM meta WHERE key = 'as_of'), owed AS (
+            SELECT store::VARCHAR AS store, customer_id, total,
+                date_diff('day', coalesce(placed, earned_date), as_of::DATE) AS age
+            FROM sales, now
             WHERE kind = 'Order' AND source = 'CC_2025' AND earned_date IS NOT NULL AND NOT paid AND total > 0{only}
+        ), aged AS (
+            SELECT *, CASE WHEN age <= 30 THEN 0 WHEN age <= 60 THEN 1 WHEN age <= 90 THEN 2 ELSE 3 END AS bucket
+            FROM owed
+        ), grouped AS (
+            SELECT coalesce(store, '{WHOLE}') AS store, bucket, count(*) AS orders,
+                coalesce(sum(total), 0)::DOUBLE AS amount, count(DISTINCT customer_id) AS customers
+            FROM aged GROUP BY GROUPING SETS ((store, bucket), (store), (bucket), ())
         )
-        SELECT CASE WHEN age <= 30 THEN 0 WHEN age <= 60 THEN 1 WHEN age <= 90 THEN 2 ELSE 3 END AS bucket,
-            grouping(bucket), count(*), coalesce(sum(total), 0)::DOUBLE, count(DISTINCT customer_id)
-        FROM owed GROUP BY GROUPING SETS ((bucket), ())""",
-        {"as_of": as_of} | chosen,
+        SELECT as_of, store, bucket, orders, amount, customers FROM grouped, now""",
+        chosen,
     ).fetchall()
-    aging: dict[str, list] = {name: [0, 0.0] for name in AGING}
-    found = {"as_of": as_of, "orders": 0, "amount": 0.0, "customers": 0, "aging": aging}
-    for bucket, whole, orders, amount, customers in rows:
-        if whole:
-            found |= {"orders": orders, "amount": amount, "customers": customers}
+    found: dict[str, dict] = {}
+    for as_of, store, bucket, orders, amount, customers in rows:
+        aging = {name: [0, 0.0] for name in AGING}
+        one = found.setdefault(store, {"as_of": as_of, "orders": 0, "amount": 0.0, "customers": 0, "aging": aging})
+        if bucket is None:
+            one |= {"orders": orders, "amount": amount, "customers": customers}
         else:
-            aging[AGING[bucket]] = [orders, amount]
+            one["aging"][AGING[bucket]] = [orders, amount]
     return found
