@@ -395,6 +395,8 @@ def _read_csv(path: Path) -> pl.DataFrame:
 def _cells_add_up(path: Path, frame: pl.DataFrame, separator: str) -> bool:
     """Whether every row has a cell for every column. Polars pads short rows without a word, so we count separators."""
     columns = [c for c in frame.columns if c != ROW]
+    if not (frame[columns[-1]] == "").any():
+        return True  # a short row would have an empty last cell
     found = 0
     with path.open("rb") as file:
         header = csv.reader(
@@ -476,22 +478,20 @@ def read(source: Source, warnings: list[str]) -> Export:
     new = [c for c in unknown if "_duplicated_" not in c]
     if new:
         warnings.append(f"{source.path.name}: new columns, not used: {', '.join(new)}.")
-    columns = [
-        (pl.col(chosen[n]).str.strip_chars() if n in chosen else pl.lit("", dtype=pl.String)).alias(n) for n in used
-    ]
+    columns = [(pl.col(chosen[n]) if n in chosen else pl.lit("", dtype=pl.String)).alias(n) for n in used]
+    telling = [chosen[n] for r in REQUIRED[kind] for n in ((r,) if isinstance(r, str) else r) if n in chosen]
     cells = pl.col("#cells") if "#cells" in raw.columns else pl.lit(0, dtype=pl.UInt32)
-    frame = raw.select(ROW, cells.alias("#cells"), _copies(raw).alias("#dup"), *columns)
+    frame = raw.select(ROW, cells.alias("#cells"), _copies(raw, telling).alias("#dup"), *columns)
     return Export(source, frame, raw)
 
 
-def _copies(raw: pl.DataFrame) -> pl.Series:
-    """True for a row equal, in every column of the file, to one above it."""
+def _copies(raw: pl.DataFrame, telling: list[str]) -> pl.Series:
+    """True for a row equal, in every column of the file, to one above it; rows that differ in `telling` are not."""
     content = raw.drop(ROW)
-    hashes = content.hash_rows()
-    maybe = hashes.is_duplicated()
+    hashes = raw.select(telling).hash_rows()
     copies = pl.zeros(raw.height, dtype=pl.Boolean, eager=True)
-    if maybe.any():  # a hash may lie: compare the few rows themselves
-        rows = maybe.arg_true()
+    if hashes.n_unique() < raw.height:  # few rows: compare them whole
+        rows = hashes.is_duplicated().arg_true()
         copies = copies.scatter(
             rows.filter(~content[rows].select(pl.struct(pl.all()).is_first_distinct()).to_series()), True
         )

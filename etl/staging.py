@@ -73,14 +73,20 @@ class Tally:
 
 TIME = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?"
 ISO = rf"^\d{{4}}-\d{{2}}-\d{{2}}(?:[ T]{TIME})?$"
-DAY_MONTH = rf"^(\d{{1,2}} [A-Za-z]{{3}} \d{{4}})(?: {TIME})?$"
+DAY_MONTH = rf"^\d{{2}} [A-Za-z]{{3}} \d{{4}}(?: {TIME})?$"
+DAY_MONTH_SHORT = rf"^(\d{{1,2}} [A-Za-z]{{3}} \d{{4}})(?: {TIME})?$"
 SERIAL = r"^(\d{5,6})(?:\.\d+)?$"
 MONTH_DAY = rf"^(\d{{1,2}}/\d{{1,2}}/\d{{4}})(?: {TIME}(?: ?[AaPp][Mm])?)?$"
 
 
-def blank(cells: pl.Series) -> pl.Series:
-    """True where a cell says nothing: empty, nan, None."""
-    return cells.str.to_lowercase().is_in(MISSING)
+def says_nothing(cells: pl.Series) -> pl.Series:
+    """True where a cell says nothing: empty, spaces, nan, None."""
+    return cells.str.strip_chars().str.to_lowercase().is_in(MISSING)
+
+
+def text(cells: pl.Series) -> pl.Series:
+    """Text without spaces around it; null where there is none."""
+    return cells.str.strip_chars().replace("", None)
 
 
 def _fill_in(values: pl.Series, where: pl.Series, others: pl.Series) -> pl.Series:
@@ -88,21 +94,35 @@ def _fill_in(values: pl.Series, where: pl.Series, others: pl.Series) -> pl.Serie
     return values.scatter(where.arg_true(), others) if where.any() else values
 
 
+# Each reader below first takes the cells as they usually come, then has a closer look at the rest: at scale most of a
+# build's time would else go into looking closely at cells that need none.
+
+
 def dates(cells: pl.Series, month_day_year: bool = False) -> pl.Series:
     """Dates of text cells, null for a blank or an unreadable one. Formats: docs/exports.md; times of day are dropped."""
-    found = cells.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-    found = pl.select(pl.when(cells.str.contains(ISO)).then(found)).to_series()
+    iso = cells.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    found = pl.select(pl.when(cells.str.contains(ISO)).then(iso)).to_series()
     rest = found.is_null() & (cells != "")
     if rest.any():
         others = cells.filter(rest)
-        ways = [
-            pl.col("c").str.extract(DAY_MONTH, 1).str.to_date("%d %b %Y", strict=False),
-            pl.lit(date(1899, 12, 30)) + pl.duration(days=pl.col("c").str.extract(SERIAL, 1).cast(pl.Int64)),
-        ]
-        if month_day_year:
-            ways.append(pl.col("c").str.extract(MONTH_DAY, 1).str.to_date("%m/%d/%Y", strict=False))
-        found = _fill_in(found, rest, others.to_frame("c").select(pl.coalesce(ways).cast(pl.Date)).to_series())
+        day_month = others.str.slice(0, 11).str.to_date("%d %b %Y", strict=False)
+        day_month = pl.select(pl.when(others.str.contains(DAY_MONTH)).then(day_month)).to_series()
+        odd = day_month.is_null()
+        day_month = _fill_in(day_month, odd, _odd_dates(others.filter(odd), month_day_year))
+        found = _fill_in(found, rest, day_month)
     return found
+
+
+def _odd_dates(cells: pl.Series, month_day_year: bool) -> pl.Series:
+    cell = pl.col("c").str.strip_chars()
+    ways = [
+        pl.lit(date(1899, 12, 30)) + pl.duration(days=cell.str.extract(SERIAL, 1).cast(pl.Int64)),
+        pl.when(cell.str.contains(ISO)).then(cell.str.slice(0, 10)).str.to_date("%Y-%m-%d", strict=False),
+        cell.str.extract(DAY_MONTH_SHORT, 1).str.to_date("%d %b %Y", strict=False),
+    ]
+    if month_day_year:
+        ways.append(cell.str.extract(MONTH_DAY, 1).str.to_date("%m/%d/%Y", strict=False))
+    return cells.to_frame("c").select(pl.coalesce(ways).cast(pl.Date)).to_series()
 
 
 def seconds_of_day(cells: pl.Series) -> pl.Series:
@@ -146,7 +166,7 @@ def integers(cells: pl.Series) -> pl.Series:
     found = cells.cast(pl.Int32, strict=False)
     rest = found.is_null() & (cells != "")
     if rest.any():
-        others = cells.filter(rest).str.extract(r"^([+-]?\d+)\.0*$", 1).cast(pl.Int32, strict=False)
+        others = cells.filter(rest).str.extract(r"^\s*([+-]?\d+)(?:\.0*)?\s*$", 1).cast(pl.Int32, strict=False)
         found = _fill_in(found, rest, others)
     return found
 
@@ -154,8 +174,12 @@ def integers(cells: pl.Series) -> pl.Series:
 def flags(cells: pl.Series) -> pl.Series:
     """Yes or no of text cells (1/0, yes/no, true/false, paid/unpaid), null for a blank or anything else."""
     yes, no = ["1", "1.0", "yes", "true", "paid"], ["0", "0.0", "no", "false", "unpaid"]
-    lower = cells.str.to_lowercase()
-    return pl.select(pl.when(lower.is_in(yes)).then(True).when(lower.is_in(no)).then(False)).to_series()
+
+    def said(cell: pl.Expr) -> pl.Expr:
+        lower = cell.str.strip_chars().str.to_lowercase()
+        return pl.when(lower.is_in(yes)).then(True).when(lower.is_in(no)).then(False)
+
+    return _by_value(cells, said)
 
 
 def digits(cells: pl.Series) -> pl.Series:
@@ -163,16 +187,17 @@ def digits(cells: pl.Series) -> pl.Series:
     found = cells.cast(pl.Int64, strict=False)
     rest = found.is_null() & (cells != "")
     if rest.any():
-        others = cells.filter(rest).str.replace(r"\.0+$", "").str.replace_all(r"(\d),(\d{3})", "$1$2")
+        others = cells.filter(rest).str.replace(r"\.0+\s*$", "").str.replace_all(r"(\d),(\d{3})", "$1$2")
         found = _fill_in(found, rest, others.str.extract(r"(\d+)\D*$", 1).cast(pl.Int64, strict=False))
     return pl.select(pl.when(found >= 0).then(found).otherwise(-found)).to_series()
 
 
 def _by_value(cells: pl.Series, classify) -> pl.Series:
     """Classify the few distinct values of a column and give each row its value's class."""
-    values = cells.unique().to_frame("value")
-    named = values.with_columns(values.select(classify(pl.col("value")).alias("class")))
-    return cells.to_frame("value").join(named, on="value", how="left", maintain_order="left")["class"]
+    codes = cells.cast(pl.Categorical).to_physical().alias("code")
+    values = pl.DataFrame({"code": codes, "value": cells}).unique("code", keep="any")
+    named = values.select("code", classify(pl.col("value")).alias("class"))
+    return codes.to_frame().join(named, on="code", how="left", maintain_order="left")["class"]
 
 
 def _first_match(rules: tuple[Keywords, ...], *looked_in: pl.Expr) -> pl.Expr:
@@ -198,22 +223,28 @@ def _reduced(text: pl.Expr) -> pl.Expr:
 
 def item_classes(items: pl.DataFrame, business: Business) -> pl.DataFrame:
     """Columns item_category and service_type for columns Item and Section, worked out once a distinct pair."""
-    pairs = items.select("Item", "Section").unique()
+    item, section = (pl.col(c).cast(pl.Categorical).to_physical().cast(pl.UInt64) for c in ("Item", "Section"))
+    codes = items.select((item * 2**32 + section).alias("pair"))
+    pairs = items.select("Item", "Section", codes["pair"]).unique("pair", keep="any")
     item, section = _reduced(pl.col("Item")), _reduced(pl.col("Section"))
-    pairs = pairs.with_columns(
+    named = pairs.select(
+        "pair",
         item_category=_first_match(business.category_rules, item, section),
         service_type=_first_match(business.service_rules, section),
     )
-    return items.join(pairs, on=["Item", "Section"], how="left", maintain_order="left").select(
-        "item_category", "service_type"
-    )
+    return codes.join(named, on="pair", how="left", maintain_order="left").drop("pair")
 
 
 def stores(frame: pl.DataFrame, business: Business) -> pl.Series:
     """The store's name a row, by Store ID, else by Store Name; null for a store that is not ours."""
     places = {int(s.id): s.name for s in business.stores}
-    by_id = _by_value(frame["Store ID"], lambda v: v)
-    by_id = digits(by_id).replace_strict(places, default=None, return_dtype=pl.String)
+
+    def known(value: pl.Expr) -> pl.Expr:
+        return value.map_batches(digits, return_dtype=pl.Int64).replace_strict(
+            places, default=None, return_dtype=pl.String
+        )
+
+    by_id = _by_value(frame["Store ID"], known)
     if "Store Name" not in frame.columns:
         return by_id
     named = pl
@@ -244,18 +275,13 @@ class _Parsed:
         }
         self.optional: dict[str, pl.Series] = {}
 
-    def cells(self, column: str) -> pl.Series:
-        cells = self.frame[column]
-        # nan and None are rare: look whether there are any before paying for lower case.
-        if cells.str.len_bytes().is_in([3, 4]).any():
-            return pl.select(pl.when(~blank(cells)).then(cells).otherwise(pl.lit(""))).to_series()
-        return cells
-
     def put(self, name: str, column: str, parse, *, strict: bool = False, default=None) -> pl.Series:
         """Parse a column. Strict: unreadable cells fail the row's contract; else they are missing, and counted."""
-        cells = self.cells(column)
+        cells = self.frame[column]
         values = parse(cells)
         lost = values.is_null() & (cells != "")
+        if lost.any():
+            lost = _fill_in(lost, lost, ~says_nothing(cells.filter(lost)))
         if strict:
             self.columns[f"{name}_ok"] = ~lost
         elif lost.any():
@@ -300,13 +326,13 @@ def unreadable_warnings(tally: Tally, export: Export) -> list[str]:
     said = []
     for column, count in sorted(tally.unreadable.items()):
         filled = int((export.frame[column] != "").sum())
-        text = (
+        told = (
             f"{export.source.path.name}: {count} of {filled} values in {column} could not be read and count as missing."
         )
         if count > MUCH * filled:
-            text = f"IMPORTANT: {text} The format of this column has probably changed: compare it with an older export."
+            told = f"IMPORTANT: {told} The format of this column has probably changed: compare it with an older export."
         if count:
-            said.append(text)
+            said.append(told)
     return said
 
 
@@ -320,13 +346,13 @@ def stg_customers(export: Export, business: Business, as_of: date) -> tuple[pl.D
     """
     parsed, tally = _Parsed(export, business, as_of), Tally("customers", export.read)
     frame = export.frame
-    parsed.columns["customer_no"] = digits(parsed.cells("Customer ID"))
+    parsed.columns["customer_no"] = digits(parsed.frame["Customer ID"])
     for name, column in (("name", "Name"), ("phone", "Phone"), ("email", "Email")):
-        parsed.columns[name] = frame[column].replace("", None)
+        parsed.columns[name] = text(frame[column])
     parsed.columns["store"] = stores(frame, business)
     parsed.put("route", "Route #", integers)
     parsed.put_date("signed_up", "Signed Up Date")
-    parsed.columns["b2b"] = parsed.cells("Business ID") != ""
+    parsed.columns["b2b"] = ~says_nothing(frame["Business ID"])
     rows = tally.exclude(parsed.done(), pl.col("copy"), COPY)
     rows = _contract(rows, contracts.Customers, tally)
     rows = tally.exclude(rows, ~pl.col("customer_no").is_last_distinct(), SUPERSEDED)
@@ -343,7 +369,7 @@ def _orders(export: Export, business: Business, as_of: date, legacy: bool) -> _P
         parsed.columns["order_no"] = digits(export.frame["Order ID"]) + place
     else:
         parsed.columns["order_no"] = _order_numbers(export.frame, store, business)
-    parsed.columns["customer_no"] = digits(parsed.cells("Customer ID"))
+    parsed.columns["customer_no"] = digits(parsed.frame["Customer ID"])
     parsed.columns["store"] = store
     parsed.put_date("placed", "Placed", strict=True, in_range=True)
     parsed.put_date("cleaned", "Cleaned", strict=True, in_range=True)
@@ -359,10 +385,10 @@ def _orders(export: Export, business: Business, as_of: date, legacy: bool) -> _P
         nothing = pl.Series([None], dtype=pl.String).new_from_index(0, export.read)
         parsed.columns["payment_date"] = nothing.cast(pl.Date)
         parsed.columns["status"] = nothing
-        parsed.columns["name"] = export.frame["Customer"].replace("", None)
+        parsed.columns["name"] = text(export.frame["Customer"])
     else:
         parsed.put_date("payment_date", "Payment Date")
-        parsed.columns["status"] = export.frame["Status"].replace("", None)
+        parsed.columns["status"] = _by_value(export.frame["Status"], lambda v: v.str.strip_chars().replace("", None))
         parsed.columns["name"] = pl.Series([None], dtype=pl.String).new_from_index(0, export.read)
     return parsed
 
@@ -429,10 +455,11 @@ def stg_invoices(
     """
     tally, frame = Tally("invoices", export.read), export.frame
     parsed = _Parsed(export, business, as_of)
-    parsed.columns["invoice_id"] = parsed.cells("Invoice ID").str.replace(r"\.0+$", "").replace("", None)
-    parsed.columns["name_key"] = name_key(parsed.frame["Customer"])
-    parsed.columns["reference"] = frame["Reference"]
-    parsed.columns["subscription"] = frame["Reference"].str.to_uppercase().str.starts_with(business.subscription_prefix)
+    number = text(frame["Invoice ID"]).str.replace(r"\.0+$", "")
+    parsed.columns["invoice_id"] = pl.select(pl.when(~says_nothing(frame["Invoice ID"])).then(number)).to_series()
+    parsed.columns["name_key"] = name_key(frame["Customer"])
+    parsed.columns["reference"] = frame["Reference"].str.strip_chars()
+    parsed.columns["subscription"] = parsed.columns["reference"].str.to_uppercase().str.starts_with(business.subscription_prefix)
     parsed.columns["store"] = stores(frame, business)
     parsed.put_date("payment_date", "Payment Date", strict=True, in_range=True)
     parsed.put_money("amount", "Amount")
@@ -496,13 +523,14 @@ def stg_items(
     parsed = _Parsed(export, business, as_of)
     store = stores(frame.select("Store ID"), business)
     parsed.columns["order_no"] = _order_numbers(frame, store, business)
-    parsed.columns["customer_no"] = digits(parsed.cells("Customer ID"))
+    parsed.columns["customer_no"] = digits(parsed.frame["Customer ID"])
     parsed.columns["store"] = store
     parsed.put_date("placed", "Placed", strict=True, in_range=True)
     parsed.put_money("total", "Total")
     parsed.put("quantity", "Quantity", lambda c: money(c), strict=True, default=0)
     parsed.put("express", "Express", flags, default=False)
-    parsed.columns["item"], parsed.columns["section"] = frame["Item"], frame["Section"]
+    for name in ("Item", "Section"):
+        parsed.columns[name.lower()] = _by_value(frame[name], lambda value: value.str.strip_chars())
     parsed.columns.update({c.name: c for c in item_classes(frame, business)})
     rows = tally.exclude(parsed.done(), pl.col("copy"), COPY)
     rows = tally.exclude(rows, pl.col("store").is_null(), OTHER_STORE)
