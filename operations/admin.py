@@ -61,8 +61,10 @@ class OrderFollowUpInline(FollowUpInline):
 
 
 class CustomerFollowUpInline(FollowUpInline):
+    """Those on the customer's orders too; the order is shown, not chosen: its note is written on its own page."""
+
     fields = ("note", "order", "created_by", "created_at")
-    autocomplete_fields = ("order",)
+    readonly_fields = ("order", "created_by", "created_at")
 
 
 class ImportedAdmin(ModelAdmin):

@@ -24,8 +24,12 @@ class Target:
     columns: dict[str, str]
 
 
-def _text(*names: str) -> dict[str, str]:
-    return {name: f"coalesce(CAST({name} AS VARCHAR), '')" for name in names}
+def _text(model: type[models.Model], *names: str) -> dict[str, str]:
+    """Text as the database takes it: never null, without NUL, no longer than the column (PostgreSQL refuses both)."""
+    longest = {name: model._meta.get_field(name).max_length for name in names}
+    return {
+        name: f"left(replace(coalesce(CAST({name} AS VARCHAR), ''), chr(0), ''), {longest[name]})" for name in names
+    }
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -37,9 +41,10 @@ CUSTOMERS = Target(
     "customers",
     "customer_id",
     "coalesce(in_export, false)",
-    _text("source", "name", "phone", "email", "store", "area", "route")
+    # cohort_month is the month's first day there; its column takes the "2025-01" of it
+    _text(Customer, "source", "name", "phone", "email", "store", "area", "route", "cohort_month")
     | _same("signed_up")
-    | {"cohort_month": "coalesce(CAST(cohort_month AS VARCHAR), '')", "b2b": "coalesce(b2b, false)"},
+    | {"b2b": "coalesce(b2b, false)"},
 )
 ORDERS = Target(
     Order,
@@ -47,7 +52,7 @@ ORDERS = Target(
     "order_id",
     "true",
     _same("customer_id")
-    | _text("store", "status", "payment_type")
+    | _text(Order, "store", "status", "payment_type")
     | _same("placed", "ready_by", "cleaned", "collected", "pickup_date", "pieces", "payment_date")
     | {"total": "coalesce(total, 0)"}
     | {name: f"coalesce({name}, false)" for name in ("delivery", "paid", "b2b")},

@@ -16,6 +16,13 @@ IN_THE_ADMIN = ("Finance", "Desk")
 PASSWORD = "for-the-tests-only"
 
 
+def pytest_configure(config):
+    """A quick password hash: the real one takes a third of a second, by design."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 def point_settings_at(settings, data_dir: Path, exports_dir: Path | None = None) -> Path:
     """Let the settings name another data folder."""
     settings.DATA_DIR = data_dir

@@ -51,8 +51,8 @@ def test_it_publishes_and_syncs(folder, people):
         "CC-0001", "Moon Walk", Decimal("50.25"), True, 4, "Completed")  # fmt: skip
     assert (order.placed, order.collected, order.delivery) == (date(2026, 2, 1), date(2026, 2, 5), True)
     dana = Customer.objects.get(pk="CC-0001")
-    assert (dana.name, dana.phone, dana.area, dana.signed_up) == (
-        "Dana Haddad", "+971 50 000 0001", "Inside Abu Dhabi", date(2025, 1, 10))  # fmt: skip
+    assert (dana.name, dana.phone, dana.area, dana.signed_up, dana.cohort_month) == (
+        "Dana Haddad", "+971 50 000 0001", "Inside Abu Dhabi", date(2025, 1, 10), "2025-01")  # fmt: skip
     assert RefreshLock.objects.get().holder == ""
 
 
@@ -60,6 +60,12 @@ def test_a_customer_known_from_orders_alone_gets_a_row(folder):
     run()
     stranger = Customer.objects.get(pk="CC-0003")
     assert (stranger.in_latest_export, stranger.orders.get().pk) == (False, "M-00103")
+
+
+def test_a_text_longer_than_its_column_is_cut(folder):
+    exports.write(folder, customers={1: exports.CUSTOMERS[1].replace("Dana Haddad", "D" * 1000)})
+    assert run().state == State.PUBLISHED
+    assert Customer.objects.get(pk="CC-0001").name == "D" * 300
 
 
 def test_published_files_are_there_for_excel(folder, data_dir):

@@ -1,0 +1,156 @@
+"""The commands as a person meets them: what they print, and their exit codes."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from operations import refresh
+from operations.models import RefreshRun
+from tests.operations import exports
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def folder(data_dir):
+    return exports.write(data_dir / "exports")
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr of a command."""
+    out, err = StringIO(), StringIO()
+    try:
+        call_command(*arguments, stdout=out, stderr=err)
+    except SystemExit as end:
+        return end.code or 0, out.getvalue(), err.getvalue()
+    return 0, out.getvalue(), err.getvalue()
+
+
+def test_refresh_data_tells_what_it_did(folder, capsys):
+    code, _, _ = call("refresh_data")
+    said = capsys.readouterr().out
+    assert code == 0
+    assert "CC-Orders-2026-03-05.csv" in said
+    assert "Published: build" in said
+    assert "data to 2026-03-05" in said
+    assert "4 added" in said
+
+
+def test_json_is_the_manifest_and_nothing_else(folder, capsys):
+    code, out, _ = call("refresh_data", "--json")
+    manifest = json.loads(out)
+    assert (code, manifest["result"], manifest["as_of"]) == (0, "published", "2026-03-05")
+    assert set(manifest["files"]["orders"]) == {
+        "file", "sha256", "read", "loaded", "excluded", "quarantined", "unreadable"}  # fmt: skip
+    assert set(manifest["seconds"]) == set(refresh.SHARES)
+    assert capsys.readouterr().out == ""
+    code, out, _ = call("refresh_data", "--json")
+    again = json.loads(out)
+    assert (code, again["result"], again["build_id"]) == (0, "nothing_new", manifest["build_id"])
+    assert again["files"] == manifest["files"]
+
+
+def test_bad_input_is_exit_code_1(folder, capsys):
+    call("refresh_data")
+    (folder / "CC-Items-2026-03-05.csv").unlink()
+    code, _, _ = call("refresh_data")
+    said = capsys.readouterr().out
+    assert code == 1
+    assert "Refused: No export of Items" in said
+    assert "The last good data stays live." in said
+    code, out, _ = call("refresh_data", "--json")
+    assert (code, json.loads(out)["result"]) == (1, "refused")
+    assert "Items" in json.loads(out)["error"]
+
+
+def test_a_folder_that_is_not_there_is_wrong_usage(data_dir):
+    code, _, err = call("refresh_data", "--exports", str(data_dir / "nowhere"))
+    assert (code, "no folder" in err) == (2, True)
+    assert not RefreshRun.objects.exists()
+    with pytest.raises(CommandError):
+        call("refresh_data", "--no-such-option")
+
+
+def test_another_folder_may_be_named(tmp_path, data_dir):
+    folder = exports.write(tmp_path / "elsewhere")
+    code, out, _ = call("refresh_data", "--exports", str(folder), "--dry-run", "--json")
+    assert (code, json.loads(out)["result"]) == (0, "checked")
+
+
+def test_a_running_refresh_is_exit_code_1(folder):
+    with refresh.Lock():
+        code, out, _ = call("refresh_data", "--json")
+    assert (code, "already running" in json.loads(out)["error"]) == (1, True)
+
+
+def test_warehouse_lists_rolls_back_and_prunes(folder, capsys):
+    assert "There is no build yet" in call("warehouse", "list")[1]
+    call("refresh_data", "--json")
+    exports.write(folder, day="2026-03-06")
+    call("refresh_data", "--json")
+    newest, oldest = refresh.warehouse().builds()
+    call("warehouse", "list")
+    lines = capsys.readouterr().out.splitlines()
+    assert newest.build_id in lines[1]
+    assert "live" in lines[1]
+    assert oldest.build_id in lines[2]
+    assert "live" not in lines[2]
+    code, out, _ = call("warehouse", "rollback")
+    assert (code, oldest.build_id in out) == (0, True)
+    code, _, err = call("warehouse", "rollback")
+    assert (code, "no earlier" in err) == (1, True)
+    code, out, _ = call("warehouse", "prune")
+    assert (code, out.strip()) == (0, "Removed 0 builds.")
+
+
+# --- The demo ------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_makes_everything_once(data_dir, monkeypatch, capsys, django_user_model):
+    monkeypatch.setattr("operations.management.commands.demo.call_command", _small_demo(data_dir))
+    _, first, _ = call("demo")
+    users = dict(django_user_model.objects.values_list("username", "is_staff"))
+    assert users == {
+        "admin": True,
+        "manager": False,
+        "sales": False,
+        "operations": False,
+        "finance": True,
+        "desk": True,
+    }
+    password = next(line.split()[1] for line in first.splitlines() if line.split()[:1] == ["desk"])
+    assert django_user_model.objects.get(username="desk").check_password(password)
+    assert refresh.warehouse().current()
+    _, second, _ = call("demo")
+    assert "The users are there already" in second
+    assert "Inventing" not in second
+    assert django_user_model.objects.get(username="desk").check_password(password)
+
+
+def test_the_demo_leaves_somebodys_own_exports_alone(folder, monkeypatch):
+    monkeypatch.setattr("operations.management.commands.demo.call_command", lambda *a, **k: None)
+    before = sorted(folder.iterdir())
+    _, said, _ = call("demo")
+    assert f"Using the exports in {folder}" in said
+    assert sorted(folder.iterdir()) == before
+
+
+def test_the_demos_password_may_be_given(folder, monkeypatch, django_user_model):
+    monkeypatch.setattr("operations.management.commands.demo.call_command", lambda *a, **k: None)
+    monkeypatch.setenv("MOONWALK_DEMO_PASSWORD", "a-password-of-our-own")
+    _, said, _ = call("demo")
+    assert "a-password-of-our-own" not in said
+    assert django_user_model.objects.get(username="sales").check_password("a-password-of-our-own")
+
+
+def _small_demo(data_dir):
+    """Instead of migrating and inventing a whole laundry: three customers."""
+
+    def command(name, **options):
+        if name == "make_sample_exports":
+            exports.write(data_dir / "exports")
+
+    return command

@@ -1,0 +1,163 @@
+"""The refresh with real servers around it: Redis with a Celery worker, the web server, PostgreSQL."""
+
+import http.cookiejar
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from tests.conftest import PASSWORD, free_port, wait_for
+from tests.operations import exports
+from tests.operations.test_kill import ROOT, House
+
+
+@pytest.fixture
+def house(tmp_path) -> House:
+    house = House(tmp_path / "data")
+    exports.write(house.root / "exports")
+    house.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+    assert house.run("manage.py", "migrate", "-v0").returncode == 0
+    made = house.run("manage.py", "createsuperuser", "--no-input", "--username", "root", "--email", "root@example.com")
+    assert made.returncode == 0, made.stderr
+    return house
+
+
+class Browser:
+    """A person with cookies and no JavaScript."""
+
+    def __init__(self, address: str):
+        self.address = address
+        self.cookies = http.cookiejar.CookieJar()
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
+
+    def get(self, path: str) -> tuple[str, str]:
+        """The address one ends at, and the page."""
+        with self.opener.open(self.address + path, timeout=30) as answer:
+            return answer.url.removeprefix(self.address), answer.read().decode()
+
+    def post(self, path: str, on: str, **fields: str) -> tuple[str, str]:
+        """Send a form found on the page `on`."""
+        _, page = self.get(on)
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page).group(1)
+        data = urllib.parse.urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
+        request = urllib.request.Request(self.address + path, data, {"Referer": self.address + on})
+        with self.opener.open(request, timeout=30) as answer:
+            return answer.url.removeprefix(self.address), answer.read().decode()
+
+    def sign_in(self, name: str) -> None:
+        self.post("/login/", "/login/", username=name, password=PASSWORD)
+        assert "sessionid" in {cookie.name for cookie in self.cookies}
+
+
+@pytest.fixture
+def serve(house):
+    """serve() starts gunicorn over the house and gives a Browser, signed in as root."""
+    processes = []
+
+    def start() -> Browser:
+        port = free_port()
+        command = ("-m", "gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", f"127.0.0.1:{port}")
+        processes.append(house.start(*command))
+        browser = Browser(f"http://127.0.0.1:{port}")
+        wait_for(lambda: _answers(browser), 30)
+        browser.sign_in("root")
+        return browser
+
+    yield start
+    _stop(processes)
+
+
+def _answers(browser: Browser) -> bool:
+    try:
+        return bool(browser.get("/login/"))
+    except OSError:
+        return False
+
+
+def _stop(processes: list[subprocess.Popen]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.communicate(timeout=60)
+
+
+def press_the_button(browser: Browser) -> tuple[str, list[dict]]:
+    """Press "Refresh now", follow the progress to its end; the run's page and what the progress bar was told."""
+    where, page = browser.post("/admin/operations/refreshrun/start/", on="/admin/operations/refreshrun/")
+    assert re.fullmatch(r"/admin/operations/refreshrun/\d+/change/", where)
+    told = []
+
+    def ended():
+        told.append(json.loads(browser.get(where.replace("change", "progress"))[1]))
+        return not told[-1]["under_way"]
+
+    wait_for(ended, 40)
+    return browser.get(where)[1], told
+
+
+def test_the_button_without_redis(house, serve):
+    page, told = press_the_button(serve())
+    assert told[-1] | {"words": ""} == {"state": "published", "words": "", "progress": 100, "under_way": False}
+    assert "CC-Orders-2026-03-05.csv" in page
+    assert house.orders() == house.built_orders()
+
+
+def test_the_button_with_redis_and_a_worker(house, serve, redis_url):
+    house.environment["REDIS_URL"] = redis_url
+    browser = serve()
+    where, _ = browser.post("/admin/operations/refreshrun/start/", on="/admin/operations/refreshrun/")
+    progress = where.replace("change", "progress")
+    assert json.loads(browser.get(progress)[1])["state"] == "queued", "no worker runs yet: the web server must not work"
+    worker = house.start("-m", "celery", "-A", "moonwalk", "worker", "--pool", "solo", "--loglevel", "warning")
+    try:
+        wait_for(lambda: not json.loads(browser.get(progress)[1])["under_way"], 60)
+    finally:
+        _stop([worker])
+    assert json.loads(browser.get(progress)[1])["state"] == "published"
+    assert house.rows("SELECT trigger, started_by_id FROM operations_refreshrun") == [("button", 1)]
+    assert house.orders() == house.built_orders()
+
+
+def test_a_queue_that_cannot_be_reached_is_said_so(house, serve):
+    house.environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
+    _, page = serve().post("/admin/operations/refreshrun/start/", on="/admin/operations/refreshrun/")
+    assert "The queue can&#x27;t be reached" in page
+    assert house.rows("SELECT state FROM operations_refreshrun") == [("failed",)]
+
+
+def test_the_daily_refresh_on_a_worker_with_its_clock(house, redis_url):
+    """The clock's own message, sent by hand: nobody waits until six in the morning."""
+    house.environment["REDIS_URL"] = redis_url
+    send = "from moonwalk.celery import app; app.send_task(app.conf.beat_schedule['daily refresh']['task'])"
+    assert house.run("-c", send).returncode == 0
+    schedule = str(house.root / "beat")
+    worker = house.start("-m", "celery", "-A", "moonwalk", "worker", "--beat", "--schedule", schedule, "--loglevel",
+                         "warning", "--concurrency", "1")  # fmt: skip
+    try:
+        states = "SELECT trigger, state FROM operations_refreshrun"
+        wait_for(lambda: house.rows(states) == [("schedule", "published")], 60)
+    finally:
+        _stop([worker])
+
+
+def test_the_whole_of_operations_on_postgresql():
+    """The tests of refresh, lock, sync and admin once more, in a child process on a PostgreSQL of its own."""
+    if not shutil.which("pg_virtualenv"):
+        pytest.fail("PostgreSQL is not installed: `make test` installs it (Debian: apt-get install postgresql)")
+    child = (
+        'export DATABASE_URL="postgres://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/postgres"; '
+        f'exec "{sys.executable}" -m pytest -q -p no:cacheprovider tests/operations/test_refresh.py '
+        "tests/operations/test_admin.py "
+        "-k 'sync or rows or text or lock or heartbeat or second or note or search or list'"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MOONWALK_", "PYTEST_"))}
+    run = subprocess.run(["pg_virtualenv", "bash", "-c", child], cwd=ROOT, env=environment, capture_output=True,
+                         text=True, timeout=300)  # fmt: skip
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert re.search(r"\d\d passed", run.stdout), run.stdout[-500:]
