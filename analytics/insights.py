@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +21,7 @@ import polars as pl
 from analytics import queries
 from analytics.formats import MINUS, number, with_unit
 from analytics.metrics import METRICS
-from analytics.queries import WHOLE, Filters
+from analytics.queries import WHOLE
 from etl.business import Business
 
 CHANGE, POINTS, LEVEL = "change", "points", "level"
@@ -242,8 +241,8 @@ def _sum(numbers: list[float | None]) -> float | None:
 Question = tuple[Callable[[duckdb.DuckDBPyConnection], Any], Callable[[Any], None]]
 
 
-def _ask(names: list[str], grain: str, span: dict, split: str | None = None, store: str | None = None) -> Callable:
-    return lambda con: queries.query(con, names, grain, split=split, filters=Filters(store=store), **span)
+def _ask(names: list[str], grain: str, span: dict, split: str | tuple[str, ...] | None = None) -> Callable:
+    return lambda con: queries.query(con, names, grain, split=split, **span)
 
 
 def _about_metrics(facts: list[Facts], rules: list[Rule], grain: str, span: dict) -> list[Question]:
@@ -272,18 +271,19 @@ def _about_metrics(facts: list[Facts], rules: list[Rule], grain: str, span: dict
     return asked + ([(_ask(alone, grain, span), put_whole)] if alone else [])
 
 
-def _about_split(facts: list[Facts], split: str, names: list[str], grain: str, span: dict) -> list[Question]:
-    """Metrics by the values of a split, a question a store; they add up, so the whole is the sum of its stores."""
+def _about_split(facts: list[Facts], split: str, names: list[str], grain: str, span: dict) -> Question:
+    """Metrics by the stores and the values of a split; they add up, so the whole is the sum of its stores."""
     whole, *stores = facts
+    by_name = {one.store: one for one in stores}
 
-    def put(one: Facts, answer: pl.DataFrame) -> None:
+    def put(answer: pl.DataFrame) -> None:
         for row in answer.iter_rows(named=True):
             for name in names:
-                for to in (one, whole):
+                for to in (by_name[row["store"]], whole):
                     by = to.splits.setdefault((split, name), {}).setdefault(row["period"], {})
                     by[row[split]] = by.get(row[split], 0) + (row[name] or 0)
 
-    return [(_ask(names, grain, span, split=split, store=one.store), partial(put, one)) for one in stores]
+    return _ask(names, grain, span, split=("store", split)), put
 
 
 def _about_receivables(facts: list[Facts]) -> Question:
@@ -307,7 +307,7 @@ def _questions(facts: list[Facts], grain: str) -> list[Question]:
     span = {"since": min([period.key, *near]), "until": period.key}
     asked = _about_metrics(facts, [r for r in rules if not r.split], grain, span)
     for split in dict.fromkeys(r.split for r in rules if r.split):
-        asked += _about_split(facts, split, [r.metric for r in rules if r.split == split], grain, span)
+        asked.append(_about_split(facts, split, [r.metric for r in rules if r.split == split], grain, span))
     yearly = [r for r in rules if r.base == YEAR]
     if yearly and YEAR in bases:
         year = bases[YEAR][0].key

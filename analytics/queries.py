@@ -167,24 +167,29 @@ def _needed(names: list[str]) -> dict[str, Metric]:
     return needed
 
 
-def _check(names: list[str], grain: str, split: str | None) -> None:
+def _splits(split: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (split,) if isinstance(split, str) else split or ()
+
+
+def _check(names: list[str], grain: str, splits: tuple[str, ...]) -> None:
     for name in names:
         metric = get(name)
         if grain not in metric.grains:
             raise QueryError(f"{name} is not counted by {grain}, only by {', '.join(metric.grains)}.")
-        if split and split not in metric.splits:
-            raise QueryError(
-                f"{name} cannot be split by {split}"
-                + (f", only by {', '.join(metric.splits)}." if metric.splits else ".")
-            )
+        for split in splits:
+            if split not in metric.splits:
+                raise QueryError(
+                    f"{name} cannot be split by {split}"
+                    + (f", only by {', '.join(metric.splits)}." if metric.splits else ".")
+                )
 
 
-def _where(mart: str, filters: Filters, split: str | None) -> str:
+def _where(mart: str, filters: Filters, splits: tuple[str, ...]) -> str:
     """Conditions on a mart's rows; the values are bound as $first, $last, $store, $area and $source."""
     said = [f"{RELATIONS[mart][0]} BETWEEN $first AND $last"]
     if mart == "customer_months":
         if filters.store is None:
-            said.append(f"store <> '{WHOLE}'" if split == "store" else f"store = '{WHOLE}'")
+            said.append(f"store <> '{WHOLE}'" if "store" in splits else f"store = '{WHOLE}'")
         else:
             said.append("store = $store")
     elif filters.store is not None:
@@ -197,18 +202,18 @@ def _where(mart: str, filters: Filters, split: str | None) -> str:
     return " AND ".join(said)
 
 
-def _mart_query(mart: str, metrics: list[Metric], grain: str, split: str | None, filters: Filters) -> str:
+def _mart_query(mart: str, metrics: list[Metric], grain: str, splits: tuple[str, ...], filters: Filters) -> str:
     date_column, relation = RELATIONS[mart]
-    relation = relation.format(where=_where(mart, filters, split), split=f", {split}" if split else "")
+    relation = relation.format(where=_where(mart, filters, splits), split="".join(f", {s}" for s in splits))
     columns = ", ".join(f"{m.sql} AS {m.name}" for m in metrics)
-    by = f", {split}::VARCHAR AS split" if split else ""
+    by = "".join(f", {s}::VARCHAR AS by_{s}" for s in splits)
     return (
         f"SELECT date_trunc('{grain}', {date_column})::DATE AS first_day{by}, {columns} FROM {relation} "
-        f"GROUP BY 1{', 2' if split else ''}"
+        f"GROUP BY {', '.join(str(i) for i in range(1, len(splits) + 2))}"
     )
 
 
-def _expand(name: str, needed: dict[str, Metric], split: str | None) -> str:
+def _expand(name: str, needed: dict[str, Metric], splits: tuple[str, ...]) -> str:
     """A metric as SQL over the joined marts, formulas written out."""
     metric = needed[name]
     if metric.mart != FORMULA:
@@ -216,10 +221,11 @@ def _expand(name: str, needed: dict[str, Metric], split: str | None) -> str:
     else:
 
         def part(found: re.Match) -> str:
-            inner = _expand(found[2], needed, split)
+            inner = _expand(found[2], needed, splits)
             if not found[1]:
                 return inner
-            return f"lag({inner}) OVER (PARTITION BY {'split' if split else 'true'} ORDER BY first_day)"
+            by = ", ".join(f"by_{s}" for s in splits) or "true"
+            return f"lag({inner}) OVER (PARTITION BY {by} ORDER BY first_day)"
 
         said = f"({_PART.sub(part, metric.sql)})"
     if metric.legacy_has_none:
@@ -227,29 +233,28 @@ def _expand(name: str, needed: dict[str, Metric], split: str | None) -> str:
     return said
 
 
-def compile_sql(names: list[str], grain: str, split: str | None, filters: Filters) -> str:
+def compile_sql(names: list[str], grain: str, split: str | tuple[str, ...] | None, filters: Filters) -> str:
     """The SQL that answers a question: one scan a mart, every period from $first to $last, ordered by period."""
-    needed = _needed(names)
+    needed, splits = _needed(names), _splits(split)
     marts: dict[str, list[Metric]] = {}
     for metric in needed.values():
         if metric.mart != FORMULA:
             marts.setdefault(metric.mart, []).append(metric)
-    on = "USING (first_day, split)" if split else "USING (first_day)"
-    # A mart without this split (legacy_rows by item category) joins by period alone.
+    # A mart without a split (legacy_rows by item category) joins by the period and the other splits alone.
     tables, joins = [], []
     for mart, metrics in marts.items():
-        own = split if split and split in metrics[0].splits else None
+        own = tuple(s for s in splits if s in metrics[0].splits)
         tables.append(f"by_{mart} AS ({_mart_query(mart, metrics, grain, own, filters)})")
-        joins.append(f"LEFT JOIN by_{mart} {on if own or not split else 'USING (first_day)'}")
-    values = f", (SELECT unnest(enum_range(NULL::{split}))::VARCHAR AS split)" if split else ""
-    chosen = ", ".join(f"{_expand(n, needed, split)} AS {n}" for n in names)
-    by = "split AS " + split + ", " if split else ""
+        joins.append(f"LEFT JOIN by_{mart} USING (first_day{''.join(f', by_{s}' for s in own)})")
+    values = "".join(f", (SELECT unnest(enum_range(NULL::{s}))::VARCHAR AS by_{s})" for s in splits)
+    chosen = ", ".join(f"{_expand(n, needed, splits)} AS {n}" for n in names)
+    by = "".join(f"by_{s} AS {s}, " for s in splits)
     return f"""WITH grid AS (
-        SELECT period, first_day{", split" if split else ""}
+        SELECT period, first_day{"".join(f", by_{s}" for s in splits)}
         FROM periods{values} WHERE grain = '{grain}' AND first_day BETWEEN $first AND $last
     ), {", ".join(tables)}
     SELECT period, {by}{chosen}, first_day AS "#first_day" FROM grid {" ".join(joins)}
-    ORDER BY first_day{", enum_code(split::" + split + ")" if split else ""}"""
+    ORDER BY first_day{"".join(f", enum_code(by_{s}::{s})" for s in splits)}"""
 
 
 def _range(con, grain: str, since: str | None, until: str | None, include_open: bool) -> tuple | None:
@@ -281,7 +286,7 @@ def query(
     names: list[str],
     grain: str,
     *,
-    split: str | None = None,
+    split: str | tuple[str, ...] | None = None,
     since: str | None = None,
     until: str | None = None,
     filters: Filters = Filters(),
@@ -289,17 +294,20 @@ def query(
 ) -> pl.DataFrame:
     """Values of metrics by period (and by a split's values), the oldest period first.
 
-    Columns: period, the split where there is one, then one column a metric: Int64 for counts, Float64 otherwise, null
-    for no value. Every period from `since` to `until` is there; without `until`, up to the last closed one, or the open
+    Columns: period, the split where there is one (or each of several: ("store", "area")), then one column a metric:
+    Int64 for counts, Float64 otherwise, null for no value. Every period from `since` to `until` is there; without
+    `until`, up to the last closed one, or the open
     one with include_open. Raises UnknownMetric or QueryError.
     """
     names = list(dict.fromkeys(names))
-    if split and split not in SPLITS:
-        raise QueryError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
+    splits = _splits(split)
+    for one in splits:
+        if one not in SPLITS:
+            raise QueryError(f"There is no split {one!r}: choose one of {', '.join(SPLITS)}.")
     if grain not in GRAINS:
         raise QueryError(f"There is no grain {grain!r}: choose one of {', '.join(GRAINS)}.")
-    _check(names, grain, split)
-    head = ["period", *([split] if split else [])]
+    _check(names, grain, splits)
+    head = ["period", *splits]
     days = _range(con, grain, since, until, include_open)
     if days is None or not names:
         return pl.DataFrame(schema=dict.fromkeys(head, pl.String) | dict.fromkeys(names, pl.Float64))

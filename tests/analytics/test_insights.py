@@ -140,6 +140,17 @@ def test_links_lead_to_a_tab_that_is_there(said):
         assert params["store"] == slug[row["store"]]
 
 
+def test_two_splits_at_once_answer_as_the_filter_does(golden):
+    both = queries.query(golden, ["stops", "collection_rate"], "month", split=("store", "area"), since="2025-03")
+    assert both.columns == ["period", "store", "area", "stops", "collection_rate"]
+    for store in BUSINESS.store_names:
+        how = {"split": "area", "since": "2025-03", "filters": Filters(store=store)}
+        alone = queries.query(golden, ["stops", "collection_rate"], "month", **how)
+        assert both.filter(both["store"] == store).drop("store").equals(alone)
+    with pytest.raises(queries.QueryError, match="no split 'colour'"):
+        queries.query(golden, ["stops"], "month", split=("store", "colour"))
+
+
 # Receivables -----------------------------------------------------------------------------------------------------
 
 
