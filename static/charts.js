@@ -33,10 +33,9 @@
   };
 
   /* The painted cards lie over the waiting ones, which go once every chart has drawn: nothing jumps. */
+  const root = document.getElementById("charts");
+  const waiting = document.getElementById("waiting");
   const settle = (wanted) => {
-    const waiting = document.getElementById("waiting");
-    const root = document.getElementById("charts");
-    if (!root) return;
     const drawn = [...root.querySelectorAll(".js-plotly-plot")].filter((graph) => graph.querySelector(".barlayer"));
     if (drawn.length < wanted) {
       requestAnimationFrame(() => settle(wanted));
@@ -56,6 +55,12 @@
     performance.mark("charts");
   };
 
+  /* Without charts the page keeps its tables; the reason stands above them. */
+  const failed = () => {
+    waiting.classList.remove("wait");
+    waiting.classList.add("failed");
+  };
+
   /* A click on a period opens it: state changes by a new address alone. */
   const open = (point) => {
     const key = point && point.customdata && point.customdata[0];
@@ -70,6 +75,10 @@
     moonwalk: {
       paint: (cards) => {
         if (!cards) return window.dash_clientside.no_update;
+        if (!cards.length) {
+          failed();
+          return null;
+        }
         const grid = cards.length === 1 ? "chart-grid one" : "chart-grid";
         requestAnimationFrame(() => settle(cards.length));
         const widths = [...document.querySelectorAll(".plotbox")].map((box) => box.clientWidth);
@@ -95,8 +104,8 @@
 
   /* Charts that never came must not look as if they were still coming. */
   addEventListener("load", () => setTimeout(() => {
-    const late = document.getElementById("late");
-    const root = document.getElementById("charts");
-    if (late && !root.dataset.painted) late.hidden = false;
+    if (root.dataset.painted || waiting.classList.contains("failed")) return;
+    failed();
+    document.getElementById("late").hidden = false;
   }, 12000));
 })();

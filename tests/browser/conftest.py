@@ -1,0 +1,90 @@
+"""The system's Chromium, a live server over the golden build, and a manager signed in."""
+
+import shutil
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.conftest import PASSWORD
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
+# As root in a container; and without the calls home that a closed network refuses, many at a time.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = {"desktop": 1440, "phone": 390}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blocking_database(request):
+    """Playwright's sync API runs an event loop in this thread, in which Django would refuse the database."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A signed-in browser page that remembers everything that went wrong in it."""
+
+    def __init__(self, page: Page, base: str):
+        self.page, self.base, self.complaints = page, base, []
+        page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("requestfailed", lambda r: self.complaints.append(f"{r.url}: {r.failure}"))
+        page.on("response", lambda r: r.status >= 400 and self.complaints.append(f"{r.status} {r.url}"))
+
+    def open(self, query: str = "") -> Page:
+        """Executive Pulse at this query, its charts painted."""
+        self.page.goto(f"{self.base}/executive/{query}")
+        return self.painted()
+
+    def painted(self) -> Page:
+        """Wait for every chart of the page."""
+        if self.page.locator("#charts").count():
+            self.page.wait_for_selector("#charts[data-painted]")
+        return self.page
+
+
+@pytest.fixture
+def visit(chromium, live_server, transactional_db, people, golden_data, client):
+    """visit(width=390, scheme="dark") is a Visitor signed in as the manager."""
+    client.force_login(people["layla"])
+    opened = []
+
+    def start(width: int = 1440, scheme: str = "light", **more) -> Visitor:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900 if width > 500 else 844}, color_scheme=scheme, **more
+        )
+        context.set_default_timeout(15_000)
+        cookies = [{"name": k, "value": v.value, "url": live_server.url} for k, v in client.cookies.items()]
+        context.add_cookies(cookies)
+        opened.append(context)
+        return Visitor(context.new_page(), live_server.url)
+
+    yield start
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
+def stranger(chromium, live_server, transactional_db, people, golden_data):
+    """A browser page without a session, on the live server; and its address."""
+    context = chromium.new_context()
+    context.set_default_timeout(15_000)
+    yield context.new_page(), live_server.url, PASSWORD
+    context.close()
