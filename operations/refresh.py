@@ -6,8 +6,6 @@ marks the run "publishing" together; then the pointer moves in one atomic step. 
 those two and is finished first by whoever comes next.
 """
 
-import hashlib
-import importlib.util
 import logging
 import threading
 import time
@@ -38,8 +36,6 @@ log = logging.getLogger(__name__)
 SHARES = {"find": 2, "read": 18, "stage": 20, "marts": 20, "checks": 8, "insights": 7, "sync": 15, "publish": 10}
 KEEP_SETS = 5
 QUEUE_PATIENCE = timedelta(minutes=15)
-# The modules whose code decides what a build holds, beside those of etl: an upgrade of one rebuilds.
-ANALYTICS_CODE = ("metrics.py", "queries.py", "insights.py", "seasons.py", "enrich.py")
 
 
 @dataclass(frozen=True)
@@ -197,6 +193,7 @@ def prune() -> list[str]:
 
 
 def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: Path, progress: Progress) -> None:
+    from analytics.enrich import code_hash
     from etl import pipeline
 
     build = pipeline.build(
@@ -204,7 +201,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
         settings.DATA_DIR,
         business_file=settings.BUSINESS_FILE,
         key=settings.WAREHOUSE_KEY or None,
-        code_extra=_analytics_code(),
+        code_extra=code_hash(),  # an upgrade of the rules rebuilds
         last_fingerprint=None if run.forced else _live_fingerprint(house),
         on_progress=lambda p: progress.tell(p.step, p.done, p.message),
     )
@@ -241,14 +238,12 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
 
 def enrich_candidate(house: "Warehouse", build_id: str, manifest: dict) -> None:
     """Let analytics write what needs metrics (insights) into the candidate; its warnings join the manifest's."""
-    if importlib.util.find_spec("analytics.enrich") is None:
-        return
     from analytics.enrich import enrich
     from etl.business import load_business
 
     with house.open_candidate(build_id) as con:
         found = enrich(con, load_business(settings.BUSINESS_FILE))
-    manifest["warnings"] = [*manifest.get("warnings", []), *(found or {}).get("warnings", [])]
+    manifest["warnings"] = [*manifest.get("warnings", []), *found.get("warnings", [])]
 
 
 def _sync(
@@ -367,16 +362,6 @@ def _earlier_build(house: "Warehouse", build_id: str | None) -> str:
         )
     house.connect(build_id).close()
     return build_id
-
-
-def _analytics_code() -> str:
-    """A hash of the code in analytics that decides what a build holds."""
-    digest = hashlib.sha256()
-    for name in ANALYTICS_CODE:
-        file = settings.BASE_DIR / "analytics" / name
-        if file.exists():
-            digest.update(name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
 
 
 @contextmanager
