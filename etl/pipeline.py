@@ -222,17 +222,31 @@ def _write_marts(con, staged: dict, business: Business, as_of: date, build_id: s
         _prepare(con, business, as_of, build_id)
         for kind, frame in staged.items():
             con.register(f"stg_{kind}", frame)
-        lists = {
-            "stores": business.store_names, "areas": business.areas, "item_categories": business.item_categories,
-            "service_types": business.service_types, "payment_types": business.payment_types,
-        }  # fmt: skip
+    facts = _facts(business)
     for i, mart in enumerate(STATEMENTS):
         with steps("marts", f"Writing {mart}", i / len(STATEMENTS)):
             sql = (HERE / "marts" / f"{mart}.sql").read_text(encoding="utf-8")
-            if mart == "types":
-                for name, values in lists.items():
-                    sql = sql.replace(f"{{{name}}}", _sql_list(values))
+            for name, text in facts.items():
+                sql = sql.replace(f"{{{name}}}", text)
             con.execute(sql)
+
+
+def _facts(business: Business) -> dict[str, str]:
+    """What {braces} in the marts' SQL stand for: the closed lists of the business file."""
+    services = range(len(business.service_types))
+    return {
+        "stores": _sql_list(business.store_names),
+        "areas": _sql_list(business.areas),
+        "item_categories": _sql_list(business.item_categories),
+        "service_types": _sql_list(business.service_types),
+        "payment_types": _sql_list(business.payment_types),
+        "service_sums": ", ".join(
+            f"sum(total) FILTER (service_type = {_sql_list([s])}) AS service_{i}"
+            for i, s in enumerate(business.service_types)
+        ),
+        "service_totals": ", ".join(f"sum(service_{i})" for i in services),
+        "services_worth_it": " + ".join(f"coalesce(s.service_{i} >= 0.1 * a.revenue, false)::INT" for i in services),
+    }
 
 
 def publish_files(warehouse: Warehouse, build_id: str, out_dir: Path, with_personal_data: bool) -> list[Path]:

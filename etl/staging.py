@@ -4,9 +4,13 @@ Every row of a file ends in one of three places: loaded, excluded (with the busi
 rule it broke). Rules: docs/exports.md.
 """
 
+import os
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 
 import dataframely as dy
 import polars as pl
@@ -263,45 +267,55 @@ def _order_numbers(frame: pl.DataFrame, store: pl.Series, business: Business) ->
 
 
 class _Parsed:
-    """Collects the typed columns of one export, and which optional cells could not be read."""
+    """Collects the typed columns of one export, and which optional cells could not be read.
+
+    Columns do not depend on each other, and Polars works on one of them with one core: done() reads them side by side.
+    """
 
     def __init__(self, export: Export, business: Business, as_of: date):
-        self.export, self.business, self.as_of = export, business, as_of
+        self.business, self.as_of = business, as_of
         self.frame = export.frame
-        self.columns = {
-            "row": self.frame[ROW],
-            "cells_ok": self.frame["#cells"] == 0,
-            "copy": self.frame["#dup"],
-        }
-        self.optional: dict[str, pl.Series] = {}
+        self._jobs: list[Callable[[], dict[str, pl.Series]]] = []
+        self.make("row", lambda: self.frame[ROW])
+        self.make("cells_ok", lambda: self.frame["#cells"] == 0)
+        self.make("copy", lambda: self.frame["#dup"])
 
-    def put(self, name: str, column: str, parse, *, strict: bool = False, default=None) -> pl.Series:
+    def make(self, name: str, column: Callable[[], pl.Series]) -> None:
+        """A column that cannot be unreadable."""
+        self._jobs.append(lambda: {name: column()})
+
+    def put(self, name: str, column: str, parse, *, strict=False, default=None, in_range=False) -> None:
         """Parse a column. Strict: unreadable cells fail the row's contract; else they are missing, and counted."""
-        cells = self.frame[column]
-        values = parse(cells)
-        lost = values.is_null() & (cells != "")
-        if lost.any():
-            lost = _fill_in(lost, lost, ~says_nothing(cells.filter(lost)))
-        if strict:
-            self.columns[f"{name}_ok"] = ~lost
-        elif lost.any():
-            self.optional[column] = lost
-        if default is not None:
-            values = values.fill_null(default).cast(values.dtype)  # a filled Decimal comes back wider
-        self.columns[name] = values
-        return values
 
-    def put_date(self, name: str, column: str, *, strict: bool = False, in_range: bool = False) -> None:
-        values = self.put(name, column, lambda c: dates(c, self.business.month_day_year), strict=strict)
-        if in_range:
-            self.columns[f"{name}_in_range"] = values.is_between(self.business.earliest_date, self.as_of)
+        def job() -> dict[str, pl.Series]:
+            cells = self.frame[column]
+            values = parse(cells)
+            lost = values.is_null() & (cells != "")
+            if lost.any():
+                lost = _fill_in(lost, lost, ~says_nothing(cells.filter(lost)))
+            if default is not None:
+                values = values.fill_null(default).cast(values.dtype)  # a filled Decimal comes back wider
+            found = {name: values}
+            if strict:
+                found[f"{name}_ok"] = ~lost
+            elif lost.any():
+                found[f"?{column}"] = lost
+            if in_range:
+                found[f"{name}_in_range"] = values.is_between(self.business.earliest_date, self.as_of)
+            return found
+
+        self._jobs.append(job)
+
+    def put_date(self, name: str, column: str, **how) -> None:
+        self.put(name, column, lambda c: dates(c, self.business.month_day_year), **how)
 
     def put_money(self, name: str, column: str) -> None:
         self.put(name, column, lambda c: money(c, self.business.currency_words), strict=True, default=0)
 
     def done(self) -> pl.DataFrame:
-        flags = {f"?{column}": lost for column, lost in self.optional.items()}
-        return pl.DataFrame({**self.columns, **flags})
+        """All columns; those whose name begins with ? mark unreadable optional cells."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return pl.DataFrame({k: v for found in pool.map(lambda job: job(), self._jobs) for k, v in found.items()})
 
 
 def _contract(frame: pl.DataFrame, schema: type[dy.Schema], tally: Tally) -> pl.DataFrame:
@@ -346,13 +360,13 @@ def stg_customers(export: Export, business: Business, as_of: date) -> tuple[pl.D
     """
     parsed, tally = _Parsed(export, business, as_of), Tally("customers", export.read)
     frame = export.frame
-    parsed.columns["customer_no"] = digits(parsed.frame["Customer ID"])
+    parsed.make("customer_no", lambda: digits(parsed.frame["Customer ID"]))
     for name, column in (("name", "Name"), ("phone", "Phone"), ("email", "Email")):
-        parsed.columns[name] = text(frame[column])
-    parsed.columns["store"] = stores(frame, business)
+        parsed.make(name, partial(text, frame[column]))
+    parsed.make("store", lambda: stores(frame, business))
     parsed.put("route", "Route #", integers)
     parsed.put_date("signed_up", "Signed Up Date")
-    parsed.columns["b2b"] = ~says_nothing(frame["Business ID"])
+    parsed.make("b2b", lambda: ~says_nothing(frame["Business ID"]))
     rows = tally.exclude(parsed.done(), pl.col("copy"), COPY)
     rows = _contract(rows, contracts.Customers, tally)
     rows = tally.exclude(rows, ~pl.col("customer_no").is_last_distinct(), SUPERSEDED)
@@ -366,11 +380,11 @@ def _orders(export: Export, business: Business, as_of: date, legacy: bool) -> _P
     if legacy:
         store = store.fill_null(business.legacy_store)
         place = LEGACY_STORE_PLACE * STORE_STRIDE
-        parsed.columns["order_no"] = digits(export.frame["Order ID"]) + place
+        parsed.make("order_no", lambda: digits(export.frame["Order ID"]) + place)
     else:
-        parsed.columns["order_no"] = _order_numbers(export.frame, store, business)
-    parsed.columns["customer_no"] = digits(parsed.frame["Customer ID"])
-    parsed.columns["store"] = store
+        parsed.make("order_no", lambda: _order_numbers(export.frame, store, business))
+    parsed.make("customer_no", lambda: digits(parsed.frame["Customer ID"]))
+    parsed.make("store", lambda: store)
     parsed.put_date("placed", "Placed", strict=True, in_range=True)
     parsed.put_date("cleaned", "Cleaned", strict=True, in_range=True)
     parsed.put_money("total", "Total")
@@ -380,16 +394,16 @@ def _orders(export: Export, business: Business, as_of: date, legacy: bool) -> _P
     parsed.put_date("pickup_date", "Pickup Date")
     parsed.put("delivery", "Delivery", flags, default=False)
     parsed.put("pieces", "Pieces", integers)
-    parsed.columns["payment_type"] = payment_types(export.frame["Payment Type"], business)
+    parsed.make("payment_type", lambda: payment_types(export.frame["Payment Type"], business))
+    nothing = pl.Series([None], dtype=pl.String).new_from_index(0, export.read)
     if legacy:
-        nothing = pl.Series([None], dtype=pl.String).new_from_index(0, export.read)
-        parsed.columns["payment_date"] = nothing.cast(pl.Date)
-        parsed.columns["status"] = nothing
-        parsed.columns["name"] = text(export.frame["Customer"])
+        parsed.make("payment_date", lambda: nothing.cast(pl.Date))
+        parsed.make("status", lambda: nothing)
+        parsed.make("name", lambda: text(export.frame["Customer"]))
     else:
         parsed.put_date("payment_date", "Payment Date")
-        parsed.columns["status"] = _by_value(export.frame["Status"], lambda v: v.str.strip_chars().replace("", None))
-        parsed.columns["name"] = pl.Series([None], dtype=pl.String).new_from_index(0, export.read)
+        parsed.make("status", lambda: text(export.frame["Status"]))
+        parsed.make("name", lambda: nothing)
     return parsed
 
 
@@ -456,14 +470,16 @@ def stg_invoices(
     tally, frame = Tally("invoices", export.read), export.frame
     parsed = _Parsed(export, business, as_of)
     number = text(frame["Invoice ID"]).str.replace(r"\.0+$", "")
-    parsed.columns["invoice_id"] = pl.select(pl.when(~says_nothing(frame["Invoice ID"])).then(number)).to_series()
-    parsed.columns["name_key"] = name_key(frame["Customer"])
-    parsed.columns["reference"] = frame["Reference"].str.strip_chars()
-    parsed.columns["subscription"] = parsed.columns["reference"].str.to_uppercase().str.starts_with(business.subscription_prefix)
-    parsed.columns["store"] = stores(frame, business)
+    number = pl.select(pl.when(~says_nothing(frame["Invoice ID"])).then(number)).to_series()
+    reference = frame["Reference"].str.strip_chars()
+    parsed.make("invoice_id", lambda: number)
+    parsed.make("name_key", lambda: name_key(frame["Customer"]))
+    parsed.make("reference", lambda: reference)
+    parsed.make("subscription", lambda: reference.str.to_uppercase().str.starts_with(business.subscription_prefix))
+    parsed.make("store", lambda: stores(frame, business))
     parsed.put_date("payment_date", "Payment Date", strict=True, in_range=True)
     parsed.put_money("amount", "Amount")
-    parsed.columns["payment_type"] = payment_types(frame["Payment Method"], business)
+    parsed.make("payment_type", lambda: payment_types(frame["Payment Method"], business))
     rows = tally.exclude(parsed.done(), pl.col("copy"), COPY)
     rows = tally.exclude(rows, pl.col("store").is_null(), OTHER_STORE)
     rows = _contract(rows, contracts.Invoices, tally)
@@ -522,16 +538,18 @@ def stg_items(
     tally, frame = Tally("items", export.read), export.frame
     parsed = _Parsed(export, business, as_of)
     store = stores(frame.select("Store ID"), business)
-    parsed.columns["order_no"] = _order_numbers(frame, store, business)
-    parsed.columns["customer_no"] = digits(parsed.frame["Customer ID"])
-    parsed.columns["store"] = store
+    parsed.make("order_no", lambda: _order_numbers(frame, store, business))
+    parsed.make("customer_no", lambda: digits(parsed.frame["Customer ID"]))
+    parsed.make("store", lambda: store)
     parsed.put_date("placed", "Placed", strict=True, in_range=True)
     parsed.put_money("total", "Total")
     parsed.put("quantity", "Quantity", lambda c: money(c), strict=True, default=0)
     parsed.put("express", "Express", flags, default=False)
     for name in ("Item", "Section"):
-        parsed.columns[name.lower()] = _by_value(frame[name], lambda value: value.str.strip_chars())
-    parsed.columns.update({c.name: c for c in item_classes(frame, business)})
+        parsed.make(name.lower(), partial(_by_value, frame[name], lambda value: value.str.strip_chars()))
+    classes = item_classes(frame, business)
+    for name in classes.columns:
+        parsed.make(name, partial(classes.get_column, name))
     rows = tally.exclude(parsed.done(), pl.col("copy"), COPY)
     rows = tally.exclude(rows, pl.col("store").is_null(), OTHER_STORE)
     rows = tally.exclude(rows, pl.col("order_no").is_in(dead.implode()).fill_null(False), DEAD_ORDER)

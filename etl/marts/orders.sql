@@ -8,7 +8,7 @@ SELECT
     hash(
         o.customer_no, o.status, o.placed, o.ready_by, o.cleaned, o.collected, o.pickup_date, o.delivery, o.pieces,
         o.total, o.paid, o.payment_type, o.payment_date, o.b2b
-    )::VARCHAR AS row_hash
+    ) AS row_hash
 FROM stg_orders AS o
 JOIN earned_orders AS e USING (order_no)
 JOIN customers AS c ON c.customer_key = o.customer_no;
