@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 import environ
+from django.templatetags.static import static
 
 from etl.business import load_business
 from etl.errors import BusinessError
@@ -198,6 +199,7 @@ UNFOLD = {
     "SITE_HEADER": "Moonwalk",
     "SITE_SUBHEADER": "Customers and orders",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("icon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
 }

@@ -154,13 +154,11 @@ class OrderAdmin(ImportedAdmin):
         "status",
         "placed",
         "ready_by",
-        "cleaned",
         "collected",
         "pieces",
         "total",
         "paid",
         "payment_type",
-        "in_latest_export",
     )
     list_filter = ("store", "status", "paid", "payment_type", "delivery", "b2b", "in_latest_export")
     list_select_related = ("customer",)
@@ -193,7 +191,9 @@ class OrderAdmin(ImportedAdmin):
     @display(description="customer", ordering="customer__name")
     def customer_link(self, order):
         url = reverse("admin:operations_customer_change", args=[order.customer_id])
-        return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, order.customer)
+        return format_html(
+            '<a class="text-primary-600 underline" style="white-space: nowrap" href="{}">{}</a>', url, order.customer
+        )
 
 
 @admin.register(FollowUp)
