@@ -89,9 +89,7 @@ def test_the_secret_key_is_made_once_and_is_its_owners_alone(tmp_path):
 
 
 def test_https_secures_the_cookies(tmp_path):
-    what = (
-        "[settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE, settings.SECURE_SSL_REDIRECT]"
-    )
+    what = "[settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE, settings.SECURE_SSL_REDIRECT]"
     assert json.loads(run_settings(tmp_path, what, MOONWALK_HTTPS="True").stdout) == [True, True, True]
     assert json.loads(run_settings(tmp_path, what).stdout) == [False, False, False]
 
