@@ -190,7 +190,8 @@ _formula("m1_revenue_retention", "M1 retention of revenue", "share",
 _formula("m1_item_retention", "M1 retention of items", "share",
          "{m1_items}::DOUBLE / nullif({previous.m0_items}, 0)",
          "M1 items of the month / M0 items of the month before.")
-for _who, _of, _title in (("", "customer", ""), ("client_", "client", "Client "), ("subscriber_", "subscriber", "Subscriber ")):
+_KINDS = (("", "customer", ""), ("client_", "client", "Client "), ("subscriber_", "subscriber", "Subscriber "))
+for _who, _of, _title in _KINDS:
     _formula(f"{_who}items_per_customer", f"{_title}items per {_of}".capitalize(), "ratio",
              _over(f"{_who}items", f"{_of}s"), f"{_title}items / {_of}s.".capitalize(), legacy_has_none=True)
     _formula(f"revenue_per_{_of}", f"Revenue per {_of}", "money", _over(f"{_who}revenue", f"{_of}s"),

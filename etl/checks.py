@@ -79,7 +79,8 @@ CHECKS = [
     ),
     Check(
         "items to the fils",
-        """SELECT 1 FROM (SELECT coalesce(sum(total), 0) AS t, coalesce(sum(quantity), 0) AS q, count(*) AS n FROM items),
+        """SELECT 1 FROM
+            (SELECT coalesce(sum(total), 0) AS t, coalesce(sum(quantity), 0) AS q, count(*) AS n FROM items),
             (SELECT coalesce(sum(total), 0) AS st, coalesce(sum(quantity), 0) AS sq, count(*) AS sn FROM stg_items)
             WHERE t <> st OR q <> sq OR n <> sn""",
         "the items mart differs from the staged item rows",
@@ -107,7 +108,8 @@ CHECKS = [
     Check(
         "subscription periods apart",
         """SELECT customer_id FROM (SELECT customer_id, valid_from, lag(valid_to) OVER (
-            PARTITION BY customer_id ORDER BY valid_from) AS before FROM subscriptions) WHERE valid_from <= before + 1""",
+            PARTITION BY customer_id ORDER BY valid_from) AS before FROM subscriptions)
+            WHERE valid_from <= before + 1""",
         "two subscription periods of one customer overlap or touch",
     ),
     Check(

@@ -11,7 +11,8 @@ import polars as pl
 
 MONEY = {"precision": 12, "scale": 2}
 
-# dataframely's name of a rule -> what the manifest, the run page and the quarantine file call it. First come, first blamed.
+# dataframely's name of a rule -> what the manifest, the run page and the quarantine file call it.
+# Of several broken rules the first here is blamed.
 RULES = {
     "whole_row": "wrong number of cells",
     "order_no|nullability": "no order ID",

@@ -42,7 +42,7 @@ def seal(source: Path, target: Path, key: str) -> None:
             if not following:
                 break
             block, counter = following, counter + 1
-    os.replace(partial, target)
+    partial.replace(target)
 
 
 def unseal(path: Path, key: str) -> Iterator[bytes]:
@@ -80,7 +80,7 @@ def keep_input(source: Path, sha256: str, folder: Path, key: str | None) -> Path
     else:
         partial = target.with_name(f".{target.name}.partial")
         shutil.copyfile(source, partial)
-        os.replace(partial, target)
+        partial.replace(target)
     return target
 
 

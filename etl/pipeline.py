@@ -198,9 +198,9 @@ def _prepare(con: duckdb.DuckDBPyConnection, business: Business, as_of: date, bu
     """Variables and macros that the marts' SQL reads the business's facts from."""
     prefixes = " ".join(f"WHEN {i} THEN {_sql_list([s.order_prefix])}" for i, s in enumerate(business.stores, 1))
     areas = " ".join(
-        f"WHEN route >= {a.first}" + (f" AND route <= {a.last}" if a.last is not None else "") + f" THEN {_sql_list([a.name])}"
+        f"WHEN route BETWEEN {a.first} AND {a.last or 'route'} THEN {_sql_list([a.name])}"
         for a in business.area_rules[:-1]
-    )  # fmt: skip
+    )
     con.execute(f"SET VARIABLE as_of = DATE '{as_of}'")
     con.execute(f"SET VARIABLE build_id = {_sql_list([build_id])}")
     con.execute(f"SET VARIABLE currency = {_sql_list([business.currency])}")

@@ -216,7 +216,7 @@ def _check_kind(source: Source) -> None:
     if "paid date" in heads and kind == "orders":
         heads.add("payment date")
     complete = _has(heads, REQUIRED[kind])
-    # Orders stripped of its optional columns looks like the archive: the name decides then, unless a till gives it away.
+    # Orders without its optional columns looks like the archive: the name decides, unless a till gives it away.
     undecided = {kind, told} == {"orders", "legacy"} and complete and not (kind == "orders" and "operator" in heads)
     if kind == "legacy" and told == "orders":
         undecided = False

@@ -103,7 +103,7 @@ def _fill_in(values: pl.Series, where: pl.Series, others: pl.Series) -> pl.Serie
 
 
 def dates(cells: pl.Series, month_day_year: bool = False) -> pl.Series:
-    """Dates of text cells, null for a blank or an unreadable one. Formats: docs/exports.md; times of day are dropped."""
+    """Dates of text cells without their times of day, null for a blank or an unreadable one. See docs/exports.md."""
     iso = cells.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     found = pl.select(pl.when(cells.str.contains(ISO)).then(iso)).to_series()
     rest = found.is_null() & (cells != "")
@@ -412,7 +412,7 @@ ORDER_HELPERS = [*HELPERS, "cleaned_ok", "cleaned_in_range", "paid_ok"]
 
 
 def _latest_state(rows: pl.DataFrame, export: Export, tally: Tally) -> pl.DataFrame:
-    """Of rows with one order ID the later state stays: paid before unpaid, then the later Cleaned, then the later row."""
+    """Of one order ID the later state stays: paid before unpaid, then the later Cleaned, then the later row."""
     twice = rows.filter(pl.col("order_no").is_duplicated())
     if twice.is_empty():
         return rows

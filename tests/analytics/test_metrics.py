@@ -132,8 +132,17 @@ def test_customers_subscribers_and_clients_by_hand(answer):
 
 
 def test_stops_and_deliveries_by_hand(answer):
-    names = ["deliveries", "pickups", "stops", "items_delivered", "delivery_revenue", "revenue_per_delivery", "delivery_rate",
-             "items_per_delivery", "delivery_revenue_share"]  # fmt: skip
+    names = [
+        "deliveries",
+        "pickups",
+        "stops",
+        "items_delivered",
+        "delivery_revenue",
+        "revenue_per_delivery",
+        "delivery_rate",
+        "items_per_delivery",
+        "delivery_revenue_share",
+    ]
     got = answer(
         names,
         orders=[
@@ -158,17 +167,30 @@ def test_days_are_calendar_days_apart_over_orders_that_have_both(answer):
         names,
         orders=[
             {"Order ID": "1", "Placed": "2026-01-10 23:50:00", "Cleaned": "2026-01-12", "Collected": "2026-01-12"},
-            {"Order ID": "2", "Placed": "2026-01-10", "Cleaned": "2026-01-11 00:10:00", "Collected": "2026-01-14",
-             "Payment Date": "2026-01-15"},
+            {
+                "Order ID": "2",
+                "Placed": "2026-01-10",
+                "Cleaned": "2026-01-11 00:10:00",
+                "Collected": "2026-01-14",
+                "Payment Date": "2026-01-15",
+            },
             {"Order ID": "3", "Placed": "", "Cleaned": "2026-01-11", "Payment Date": "2026-01-15"},
         ],
-    )  # fmt: skip
+    )
     assert got == (1.5, 1.5, 5.0, 1, 4, 0.25)  # three orders and an invoice payment were earned
 
 
 def test_collections_by_method_and_digital_share_by_hand(answer):
-    names = ["cash_collections", "terminal_collections", "stripe_collections", "receivable_collections", "other_collections",
-             "digital_share", "collection_rate", "collection_gap"]  # fmt: skip
+    names = [
+        "cash_collections",
+        "terminal_collections",
+        "stripe_collections",
+        "receivable_collections",
+        "other_collections",
+        "digital_share",
+        "collection_rate",
+        "collection_gap",
+    ]
     types = ["Cash", "Card", "Stripe", "Invoice", "Cheque"]
     got = answer(
         names,
@@ -179,8 +201,18 @@ def test_collections_by_method_and_digital_share_by_hand(answer):
 
 
 def test_months_with_rows_of_the_old_system_have_no_ratios_to_items_and_no_collection_rate(answer):
-    names = ["revenue", "items", "revenue_per_item", "items_per_customer", "collection_rate", "collection_gap",
-             "volume_threshold", "top20_volume_revenue", "revenue_per_customer", "express_share"]  # fmt: skip
+    names = [
+        "revenue",
+        "items",
+        "revenue_per_item",
+        "items_per_customer",
+        "collection_rate",
+        "collection_gap",
+        "volume_threshold",
+        "top20_volume_revenue",
+        "revenue_per_customer",
+        "express_share",
+    ]
     legacy = [{"Placed": "2026-01-03", "Cleaned": "2026-01-04"}]
     assert answer(names, legacy=legacy) == (65.0, 2, None, None, None, None, None, None, 32.5, 0.0)
     assert answer(["revenue_per_item", "collection_rate"], filters=Filters(source="CC_2025")) == (20.0, 55 / 40)
@@ -196,19 +228,41 @@ def test_nothing_sold_is_zero_and_no_ratio(answer):
         "m1_customer_retention",
         "spend_threshold",
     ]
-    assert answer(names, "2025-12", orders=[{}, {"Order ID": "2", "Placed": "2025-11-01", "Cleaned": "2025-11-02"}]) == (
-        0, 0.0, 0, None, None, 0.0, None,
-    )  # fmt: skip
+    assert answer(
+        names, "2025-12", orders=[{}, {"Order ID": "2", "Placed": "2025-11-01", "Cleaned": "2025-11-02"}]
+    ) == (
+        0,
+        0.0,
+        0,
+        None,
+        None,
+        0.0,
+        None,
+    )
 
 
 def test_new_existing_and_m_by_hand(answer):
-    names = ["new_customers", "existing_customers", "new_revenue", "existing_revenue", "new_items", "existing_items",
-             "m0_customers", "m1_customers", "m1_revenue", "m2_customers", "m1_customer_retention", "m1_revenue_retention",
-             "m1_item_retention"]  # fmt: skip
+    names = [
+        "new_customers",
+        "existing_customers",
+        "new_revenue",
+        "existing_revenue",
+        "new_items",
+        "existing_items",
+        "m0_customers",
+        "m1_customers",
+        "m1_revenue",
+        "m2_customers",
+        "m1_customer_retention",
+        "m1_revenue_retention",
+        "m1_item_retention",
+    ]
     got = answer(
         names,
-        customers=[{"Customer ID": str(i), "Name": f"C{i}", "Signed Up Date": s} for i, s in
-                   ((1, "2026-01-02"), (2, "2025-12-15"), (3, "2025-11-20"), (4, "2025-12-01"))],
+        customers=[
+            {"Customer ID": str(i), "Name": f"C{i}", "Signed Up Date": s}
+            for i, s in ((1, "2026-01-02"), (2, "2025-12-15"), (3, "2025-11-20"), (4, "2025-12-01"))
+        ],
         orders=[
             {"Order ID": "1", "Customer ID": "1", "Total": "10"},
             {"Order ID": "2", "Customer ID": "2", "Total": "20"},
@@ -217,11 +271,13 @@ def test_new_existing_and_m_by_hand(answer):
             {"Order ID": "5", "Customer ID": "2", "Total": "20", "Placed": "2025-12-16", "Cleaned": "2025-12-17"},
         ],
         items=[
-            {"Order ID": "1", "Quantity": "1"}, {"Order ID": "2", "Quantity": "2"}, {"Order ID": "4", "Quantity": "8"},
+            {"Order ID": "1", "Quantity": "1"},
+            {"Order ID": "2", "Quantity": "2"},
+            {"Order ID": "4", "Quantity": "8"},
             {"Order ID": "999", "Quantity": "5", "Customer ID": "1"},  # an orphan is nobody's first month
         ],
         invoices=[{"Customer": "C1", "Payment Date": "2025-12-20"}],
-    )  # fmt: skip
+    )
     assert got == (1, 2, 10.0, 60.0, 1, 7, 1, 1, 20.0, 1, 0.5, 0.2, 0.25)
 
 

@@ -69,10 +69,19 @@ def test_a_swapped_file_is_refused_by_name(tmp_path, claimed, real, said):
 
 @pytest.mark.parametrize(
     ("kind", "column"),
-    [("Customers", "Name"), ("Customers", "Customer ID"), ("Orders", "Cleaned"), ("Orders", "Total"), ("Orders", "Paid"),
-     ("Items", "Quantity"), ("Items", "Order ID"), ("Invoices", "Payment Date"), ("Invoices", "Reference"),
-     ("RePos", "Placed")],
-)  # fmt: skip
+    [
+        ("Customers", "Name"),
+        ("Customers", "Customer ID"),
+        ("Orders", "Cleaned"),
+        ("Orders", "Total"),
+        ("Orders", "Paid"),
+        ("Items", "Quantity"),
+        ("Items", "Order ID"),
+        ("Invoices", "Payment Date"),
+        ("Invoices", "Reference"),
+        ("RePos", "Placed"),
+    ],
+)
 def test_a_missing_required_column_is_named(tmp_path, kind, column):
     folder = exports(tmp_path)
     write(folder, kind, [{}], columns=[c for c in DEFAULTS[kind] if c != column])
@@ -122,9 +131,20 @@ def _bytes(path, change):
         lambda b: b + b"\r\n\r\n",
         lambda b: b.replace(b"Total", b" total "),
     ],
-    ids=["bom", "utf-16", "utf-16 without bom", "cp1252", "semicolons", "tabs", "lf", "sep line", "no last newline",
-         "blank lines at the end", "headers in other case"],
-)  # fmt: skip
+    ids=[
+        "bom",
+        "utf-16",
+        "utf-16 without bom",
+        "cp1252",
+        "semicolons",
+        "tabs",
+        "lf",
+        "sep line",
+        "no last newline",
+        "blank lines at the end",
+        "headers in other case",
+    ],
+)
 def test_a_csv_in_another_dress_reads_the_same(tmp_path, change):
     folder = exports(tmp_path)
     rows = [{"Status": "Zoë, Müller\nReem"}, {"Order ID": "2", "Status": 'says "fragile"'}]
@@ -231,9 +251,14 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "day"),
-    [("CC-Orders-2026-03-05.csv", date(2026, 3, 5)), ("CC-Orders-20260305 (1).csv", date(2026, 3, 5)),
-     ("CC-Orders.csv", None), ("CC-Orders-2026-02-30.csv", None), ("RePos_Archive.csv", None)],
-)  # fmt: skip
+    [
+        ("CC-Orders-2026-03-05.csv", date(2026, 3, 5)),
+        ("CC-Orders-20260305 (1).csv", date(2026, 3, 5)),
+        ("CC-Orders.csv", None),
+        ("CC-Orders-2026-02-30.csv", None),
+        ("RePos_Archive.csv", None),
+    ],
+)
 def test_the_date_in_a_file_name(name, day):
     assert sources.date_in_name(name) == day
 
