@@ -32,25 +32,32 @@
     return { ...node, layout: { ...layout, annotations: layout.annotations.filter((a) => a.name !== "label") } };
   };
 
-  /* The painted cards lie over the waiting ones, which go once every chart has drawn: nothing jumps. */
   const root = document.getElementById("charts");
   const waiting = document.getElementById("waiting");
+  const tables = new Map([...root.querySelectorAll("[data-table]")].map((table) => [table.dataset.table, table]));
+
+  /* What a painted card gets from here: its table, and a click that opens a period. Cards are made anew when the
+     colours change, so this runs whenever something in them does. */
+  const adopt = () => {
+    root.querySelectorAll(".numbers:empty").forEach((place) => place.append(tables.get(place.dataset.chart)));
+    root.querySelectorAll(".js-plotly-plot:not([data-opens])").forEach((graph) => {
+      if (!graph.on) return;
+      graph.dataset.opens = "yes";
+      graph.on("plotly_click", ({ points }) => open(points[0]));
+    });
+  };
+
+  /* The painted cards lie over the waiting ones, which go once every chart has drawn: nothing jumps. */
   const settle = (wanted) => {
     const drawn = [...root.querySelectorAll(".js-plotly-plot")].filter((graph) => graph.querySelector(".barlayer"));
     if (drawn.length < wanted) {
       requestAnimationFrame(() => settle(wanted));
       return;
     }
-    root.querySelectorAll(".numbers:empty").forEach((place) => {
-      const table = waiting.querySelector(`[data-table="${place.dataset.chart}"]`);
-      if (table) place.append(table);
-    });
+    if (root.dataset.painted) return;
+    adopt();
     waiting.hidden = true;
-    drawn.forEach((graph) => {
-      if (graph.dataset.opens) return;
-      graph.dataset.opens = "yes";
-      graph.on("plotly_click", ({ points }) => open(points[0]));
-    });
+    new MutationObserver(adopt).observe(root, { childList: true, subtree: true });
     root.dataset.painted = wanted;
     performance.mark("charts");
   };

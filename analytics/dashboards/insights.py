@@ -60,6 +60,7 @@ def _reachable(link: str | None, user) -> str | None:
 
 
 def _top(rows: list[dict]) -> list[dict]:
-    """The few that a manager reads first: what needs attention, then what went well, then the rest."""
-    order = {"negative": 0, "positive": 1, "neutral": 2}
-    return sorted(rows, key=lambda r: order[r["tone"]])[:TOP]
+    """The few that a manager reads first: two that need attention, what went well, then the rest in their order."""
+    of = {tone: [r for r in rows if r["tone"] == tone] for tone in TONES}
+    first = of["negative"][:2] + of["positive"][:1]
+    return (first + [r for r in of["negative"] + of["positive"] + of["neutral"] if r not in first])[:TOP]

@@ -130,6 +130,7 @@ def test_colours_follow_the_system_while_the_page_is_open(visit):
     expect(bar).to_have_css("fill", "rgb(106, 63, 160)")  # --revenue, light
     page.emulate_media(color_scheme="dark")
     expect(bar).to_have_css("fill", "rgb(195, 163, 242)")  # --revenue, dark
+    assert page.locator(".drawn .numbers [data-table]:visible").count() == CHARTS["trends"], "a table was lost"
     assert visitor.complaints == []
 
 
