@@ -79,7 +79,7 @@ def theme(points: list[Point], ahead: list[str], top: float, unit_words: str, ba
         "font": {"family": token("font"), "size": 12, "color": token("muted")},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 46, "r": 6, "t": 26, "b": 38, "pad": 4},
+        "margin": {"l": 46, "r": 12, "t": 26, "b": 38, "pad": 4},
         "showlegend": False,
         "dragmode": False,
         "hovermode": "closest",
@@ -92,6 +92,7 @@ def theme(points: list[Point], ahead: list[str], top: float, unit_words: str, ba
         "xaxis": {
             "range": [-0.55, len(labels) - 0.45], "fixedrange": True, "showgrid": False, "zeroline": False,
             "tickmode": "array", "tickvals": shown, "ticktext": [labels[i] for i in shown], "tickangle": 0,
+            "ticklabeloverflow": "allow",
         },
         "yaxis": {
             "range": [0, end * 1.1], "fixedrange": True, "zeroline": False, "gridcolor": token("line"),
@@ -151,7 +152,8 @@ def _labels(points: list[Point], unit: str) -> list[dict]:
             _say(
                 f"<b>{with_unit(p.value, unit, '').strip()}</b>",  # the currency stands above the axis
                 name="label chosen" if p.chosen else "label",
-                x=i,
+                # The last of many narrow bars would push its value out of the chart.
+                **({"x": i} if few or i < len(points) - 1 else {"x": i + 0.5, "xanchor": "right"}),
                 y=p.value,
                 yshift=10,
                 borderpad=0,
@@ -243,7 +245,8 @@ def ahead(
             f"<b>{with_unit(level, unit, currency)}</b>", x=beyond[-1] + 0.4, xanchor="right", y=level, yshift=-12,
             font={"size": 12, "color": token("ink")},
         ))  # fmt: skip
-    layout["annotations"] += _labels([p if p.chosen else _silent(p) for p in points], unit)
+    if len(points) <= LABELS_UP_TO:  # among many bars the line's own label is in the way
+        layout["annotations"] += _labels([p if p.chosen else _silent(p) for p in points], unit)
     data.append(_reach(points))
     return {"data": data, "layout": layout}
 

@@ -16,20 +16,30 @@
     return node;
   };
 
-  /* Values that would run into their neighbours' are left out, but for the chosen period's. */
+  /* Words that would run into their neighbours': of the values only the chosen period's stays, of the axis every
+     second one, counted from the chosen (bold) one. */
   const CHAR = 7.4;
+  const length = (text) => Math.max(...text.replace(/<\/?b>/g, "").split("<br>").map((line) => line.length)) * CHAR;
+  const fitted = (layout, width) => {
+    const { xaxis, annotations, margin } = layout;
+    const slot = (width - margin.l - margin.r) / (xaxis.range[1] - xaxis.range[0]);
+    const crowded = annotations.some((a) => a.name === "label" && length(a.text) > slot);
+    const { tickvals, ticktext } = xaxis;
+    const step = tickvals.length > 1 ? tickvals[1] - tickvals[0] : 1;
+    const tight = ticktext.some((text) => length(text) > slot * step - 4);
+    const chosen = Math.max(ticktext.findIndex((text) => text.startsWith("<b>")), 0);
+    const kept = tickvals.map((_, i) => i).filter((i) => !tight || (i - chosen) % 2 === 0);
+    return {
+      ...layout,
+      annotations: annotations.filter((a) => !crowded || a.name !== "label"),
+      xaxis: { ...xaxis, tickvals: kept.map((i) => tickvals[i]), ticktext: kept.map((i) => ticktext[i]) },
+    };
+  };
   const thinned = (node, width) => {
     if (Array.isArray(node)) return node.map((inner) => thinned(inner, width));
     if (!node || typeof node !== "object") return node;
-    const layout = node.layout;
-    if (!node.data || !layout || !layout.annotations) {
-      return Object.fromEntries(Object.entries(node).map(([key, inner]) => [key, thinned(inner, width)]));
-    }
-    const [from, to] = layout.xaxis.range;
-    const slot = (width - layout.margin.l - layout.margin.r) / (to - from);
-    const long = (a) => a.name === "label" && a.text.replace(/<[^>]*>/g, "").length * CHAR > slot;
-    if (!layout.annotations.some(long)) return node;
-    return { ...node, layout: { ...layout, annotations: layout.annotations.filter((a) => a.name !== "label") } };
+    if (node.data && node.layout) return { ...node, layout: fitted(node.layout, width) };
+    return Object.fromEntries(Object.entries(node).map(([key, inner]) => [key, thinned(inner, width)]));
   };
 
   const root = document.getElementById("charts");
