@@ -117,12 +117,14 @@ def build(
             _write_marts(con, staged, business, as_of, build_id, steps)
             with steps("checks", "Checking the figures"):
                 warnings += checks.run(con)
+            data_to = con.execute("SELECT value FROM meta WHERE key = 'data_to'").fetchone()[0]
         files = {
             kind: {"file": s.path.name, "sha256": s.sha256} | tallies[kind].as_manifest() for kind, s in found.items()
         }
         _add_up(files)
         manifest = {
-            "build_id": build_id, "as_of": as_of.isoformat(), "created": created.isoformat(timespec="milliseconds"),
+            "build_id": build_id, "as_of": as_of.isoformat(),
+            "data_to": data_to, "created": created.isoformat(timespec="milliseconds"),
             "fingerprint": fingerprint, "inputs": inputs, "encrypted": bool(key),
             "seconds": {k: round(v, 4) for k, v in steps.seconds.items()}, "warnings": warnings, "files": files,
         }  # fmt: skip
@@ -222,6 +224,7 @@ def _write_marts(con, staged: dict, business: Business, as_of: date, build_id: s
         _prepare(con, business, as_of, build_id)
         for kind, frame in staged.items():
             con.register(f"stg_{kind}", frame)
+        con.execute("BEGIN")  # one commit for all: the file is nobody's until it is published
     facts = _facts(business)
     for i, mart in enumerate(STATEMENTS):
         with steps("marts", f"Writing {mart}", i / len(STATEMENTS)):
@@ -229,6 +232,8 @@ def _write_marts(con, staged: dict, business: Business, as_of: date, build_id: s
             for name, text in facts.items():
                 sql = sql.replace(f"{{{name}}}", text)
             con.execute(sql)
+    with steps("marts", "Writing the file", 1):
+        con.execute("COMMIT")
 
 
 def _facts(business: Business) -> dict[str, str]:

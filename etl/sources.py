@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -496,9 +496,3 @@ def _copies(raw: pl.DataFrame, telling: list[str]) -> pl.Series:
             rows.filter(~content[rows].select(pl.struct(pl.all()).is_first_distinct()).to_series()), True
         )
     return copies
-
-
-def newest_day(values: pl.Series) -> date | None:
-    """The newest of the parsed dates: "today" of a set of exports whose file names carry no date."""
-    newest = values.max()
-    return newest.date() if isinstance(newest, datetime) else newest

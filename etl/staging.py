@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 
 import dataframely as dy
@@ -18,6 +18,7 @@ import polars as pl
 from etl import contracts
 from etl.business import Business, Keywords
 from etl.contracts import RULES
+from etl.errors import ExportError
 from etl.sources import MISSING, ROW, Export
 
 COPY, OTHER_STORE, B2B = "exact duplicate row", "other store", "B2B"
@@ -566,4 +567,9 @@ def stg_items(
 def as_of_from_orders(export: Export, business: Business) -> date:
     """The newest Placed of the Orders export: the exports' date where no file name carries one."""
     newest = dates(export.frame["Placed"], business.month_day_year).max()
-    return newest or date.today() - timedelta(days=1)
+    if newest is None:
+        raise ExportError(
+            f"{export.source.path.name}: no date in its name and none readable in the column Placed. Give the file its "
+            "date: CC-Orders-2026-03-05.csv."
+        )
+    return newest

@@ -180,7 +180,7 @@ class RefreshRun(models.Model):
     finished_at = models.DateTimeField("finished", null=True, blank=True)
     heartbeat_at = models.DateTimeField("last sign of life")
     exports_dir = models.CharField("folder of the exports", max_length=1000, blank=True)
-    as_of = models.DateField("data to", null=True, blank=True)
+    as_of = models.DateField("exports of", null=True, blank=True)
     build_id = models.CharField("build", max_length=100, blank=True)
     fingerprint = models.CharField("fingerprint of what went in", max_length=100, blank=True)
     seconds = models.JSONField("seconds by step", default=dict, blank=True)

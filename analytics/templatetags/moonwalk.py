@@ -21,12 +21,12 @@ STALE_AFTER_DAYS = 2
 class Freshness:
     """What data a page stands on, from the published build's manifest.
 
-    as_of: the day of the exports; refreshed: when it was built, local; age: whole days since as_of; rejected: rows in
-    quarantine.
+    data_to: the newest day an order was placed or earned; refreshed: when it was built, local; age: whole days since
+    the exports were made; rejected: rows in quarantine.
     """
 
     build_id: str
-    as_of: date
+    data_to: date
     refreshed: datetime
     age: int
     rejected: int
@@ -46,11 +46,11 @@ def freshness() -> Freshness | None:
         if not manifest:
             return None
         zone = ZoneInfo(frame.business().timezone)
-        as_of = date.fromisoformat(str(manifest["as_of"]))
+        as_of, data_to = (date.fromisoformat(manifest[name]) for name in ("as_of", "data_to"))
         refreshed = datetime.fromisoformat(manifest["created"])
         refreshed = (refreshed if refreshed.tzinfo else refreshed.replace(tzinfo=zone)).astimezone(zone)
         rejected = sum(sum(kind["quarantined"].values()) for kind in manifest["files"].values())
-        return Freshness(build_id, as_of, refreshed, (timezone.now().astimezone(zone).date() - as_of).days, rejected)
+        return Freshness(build_id, data_to, refreshed, (timezone.now().astimezone(zone).date() - as_of).days, rejected)
     except (MoonwalkError, OSError, KeyError, ValueError):
         log.exception("the published build's manifest can't be read")
         return None

@@ -208,7 +208,7 @@ class Migration(migrations.Migration):
                 ("finished_at", models.DateTimeField(blank=True, null=True, verbose_name="finished")),
                 ("heartbeat_at", models.DateTimeField(verbose_name="last sign of life")),
                 ("exports_dir", models.CharField(blank=True, max_length=1000, verbose_name="folder of the exports")),
-                ("as_of", models.DateField(blank=True, null=True, verbose_name="data to")),
+                ("as_of", models.DateField(blank=True, null=True, verbose_name="exports of")),
                 ("build_id", models.CharField(blank=True, max_length=100, verbose_name="build")),
                 (
                     "fingerprint",

@@ -35,7 +35,7 @@ def test_refresh_data_tells_what_it_did(folder, capsys):
     assert code == 0
     assert "CC-Orders-2026-03-05.csv" in said
     assert "Published: build" in said
-    assert "data to 2026-03-05" in said
+    assert "exports of 2026-03-05" in said
     assert "4 added" in said
 
 

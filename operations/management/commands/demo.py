@@ -61,7 +61,7 @@ class Command(BaseCommand):
         run = refresh(trigger="command")
         if run.error:
             raise CommandError(f"The refresh {run.get_state_display()}: {run.error}")
-        self._say(f"{run.get_state_display().capitalize()}: data to {run.as_of}")
+        self._say(f"{run.get_state_display().capitalize()}: exports of {run.as_of}")
 
     def _people(self) -> None:
         """One user a role. Passwords are printed once, when a user is made; a user that is there stays as it is."""

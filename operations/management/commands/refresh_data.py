@@ -127,7 +127,7 @@ def _report(run) -> None:
         style = "green" if run.state == "published" else "bold"
         console.print(
             f"[{style}]{RESULTS[run.state]}:[/] build {run.build_id or run.manifest.get('build_id', '-')}, "
-            f"data to {run.as_of or '-'}",
+            f"exports of {run.as_of or '-'}",
             soft_wrap=True,
         )
 

@@ -41,7 +41,7 @@ class Command(BaseCommand):
             self.stdout.write("There is no build yet: `manage.py refresh_data` makes the first one.")
             return
         table = Table(box=None, pad_edge=False)
-        for name in ("Build", "Made", "Data to", "Exports"):
+        for name in ("Build", "Made", "Exports of", "Set"):
             table.add_column(name, no_wrap=True)
         table.add_column("MB", justify="right")
         table.add_column("State")
@@ -67,7 +67,7 @@ class Command(BaseCommand):
             self.stderr.write(f"Not rolled back: {run.error}")
             sys.exit(1)
         self.stdout.write(
-            f"Live again: build {run.build_id}, data to {run.as_of}. The exports of later builds are not "
+            f"Live again: build {run.build_id}, exports of {run.as_of}. The exports of later builds are not "
             "published again unless forced (refresh_data --force)."
         )
 
