@@ -109,7 +109,7 @@ def build(
         return None
     warehouse = Warehouse(data_dir / "warehouse", key)
     created = datetime.now(ZoneInfo(business.timezone))
-    build_id = f"{created:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
+    build_id = _free_id(warehouse, f"{created:%Y%m%d-%H%M%S}-{fingerprint[:6]}")
     quarantine = data_dir / "quarantine" / build_id
     try:
         staged, tallies, as_of = _stage(found, business, as_of, data_dir, quarantine, key, steps, warnings)
@@ -134,6 +134,15 @@ def build(
         shutil.rmtree(quarantine, ignore_errors=True)
         raise
     return Build(build_id, fingerprint, as_of, manifest, warnings)
+
+
+def _free_id(warehouse: Warehouse, wanted: str) -> str:
+    """The wanted build id, or that with a number when a build of the same inputs and second has it."""
+    found, n = wanted, 1
+    while warehouse.path(found).exists():
+        n += 1
+        found = f"{wanted}-{n}"
+    return found
 
 
 def _hash(*parts: str) -> str:

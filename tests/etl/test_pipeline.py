@@ -111,6 +111,12 @@ def test_unchanged_inputs_make_nothing_new_and_any_change_does(tmp_path):
     assert pipeline.build(folder, tmp_path / "data", **last) is not None
 
 
+def test_the_same_inputs_built_again_at_once_are_another_build(tmp_path):
+    folder = exports(tmp_path / "exports")
+    ids = [pipeline.build(folder, tmp_path / "data").build_id for _ in range(3)]
+    assert len(set(ids)) == 3
+
+
 def test_a_refused_build_leaves_nothing_behind(tmp_path):
     folder = exports(tmp_path / "exports", orders=[{}, {"Order ID": ""}])
     (folder / "CC-Items-2026-03-05.csv").write_bytes(b"Order ID,Placed,Item,Quantity,Total\n1001,2026-01-10,Shirt")
