@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from etl.errors import WarehouseError
+from etl.errors import ExportError, WarehouseError
 
 MAGIC = b"MW1"
 BLOCK = 1 << 20
@@ -69,18 +69,28 @@ def unseal(path: Path, key: str) -> Iterator[bytes]:
 
 
 def keep_input(source: Path, sha256: str, folder: Path, key: str | None) -> Path:
-    """Keep a copy of an input under its content hash; one kept before is left as it is. Returns the copy's path."""
+    """Keep a copy of an input under its content hash; one kept before is left as it is. Returns the copy's path.
+
+    Raises ExportError when the file no longer has that content.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / (sha256 + source.suffix.lower() + (SEALED if key else ""))
+    plain = folder / (sha256 + source.suffix.lower())
+    target = plain.with_name(plain.name + SEALED) if key else plain
     if target.exists():
         return target
-    if key:
-        seal(source, target, key)
-        (folder / (sha256 + source.suffix.lower())).unlink(missing_ok=True)  # kept before there was a key
-    else:
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.copyfile(source, partial)
-        partial.replace(target)
+    partial = target.with_name(f".{plain.name}.partial")
+    shutil.copyfile(source, partial)
+    try:
+        with partial.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise ExportError(f"{source.name} changed while it was being read: wait for it, then refresh again.")
+        if key:
+            seal(partial, target, key)
+            plain.unlink(missing_ok=True)  # kept before there was a key
+        else:
+            partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     return target
 
 

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -112,7 +113,13 @@ def build(
     build_id = _free_id(warehouse, f"{created:%Y%m%d-%H%M%S}-{fingerprint[:6]}")
     quarantine = data_dir / "quarantine" / build_id
     try:
-        staged, tallies, as_of = _stage(found, business, as_of, data_dir, quarantine, key, steps, warnings)
+        with ThreadPoolExecutor(1) as keeper:  # copying waits for the disk while sorting out keeps the cores busy
+            kept = [
+                keeper.submit(landing.keep_input, s.path, s.sha256, data_dir / "landing", key) for s in found.values()
+            ]
+            staged, tallies, as_of = _stage(found, business, as_of, quarantine, key, steps, warnings)
+            for copy in kept:
+                copy.result()
         with warehouse.open_candidate(build_id) as con:
             _write_marts(con, staged, business, as_of, build_id, steps)
             with steps("checks", "Checking the figures"):
@@ -149,7 +156,7 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _stage(found, business: Business, as_of, data_dir: Path, quarantine: Path, key, steps: _Steps, warnings: list):
+def _stage(found, business: Business, as_of, quarantine: Path, key, steps: _Steps, warnings: list):
     """Read and stage one export after the other, so that only one is in memory as text."""
     staged: dict[str, pl.DataFrame] = {}
     tallies: dict[str, staging.Tally] = {}
@@ -161,7 +168,6 @@ def _stage(found, business: Business, as_of, data_dir: Path, quarantine: Path, k
     for i, kind in enumerate(order):
         title = sources.TITLES[kind]
         with steps("read", f"Reading {title}", i / len(order)):
-            landing.keep_input(found[kind].path, found[kind].sha256, data_dir / "landing", key)
             export = sources.read(found[kind], warnings)
         with steps("stage", f"Sorting out {title}", i / len(order)):
             staged[kind], tally = _stage_one(kind, export, business, as_of, staged, context, warnings)

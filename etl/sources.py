@@ -6,8 +6,10 @@ File names, kinds and columns: docs/exports.md.
 import csv
 import hashlib
 import io
+import os
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -235,11 +237,15 @@ def _check_kind(source: Source) -> None:
 
 
 def hash_sources(sources: dict[str, Source]) -> None:
-    """Set sha256 and stamp of each source, reading each file once."""
-    for source in sources.values():
+    """Set sha256 and stamp of each source, reading each file once, side by side."""
+
+    def hash_one(source: Source) -> None:
         source.stamp = _stamp(source.path)
         with source.path.open("rb") as file:
             source.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(hash_one, sources.values()))
 
 
 def _stamp(path: Path) -> tuple:
