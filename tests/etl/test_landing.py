@@ -1,11 +1,16 @@
 """What came in is kept; encrypted where there is a key."""
 
+import hashlib
 import os
 
 import pytest
 
 from etl import landing
-from etl.errors import WarehouseError
+from etl.errors import ExportError, WarehouseError
+
+
+def digest(path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("size", [0, 1, landing.BLOCK - 1, landing.BLOCK, landing.BLOCK + 1, 3 * landing.BLOCK])
@@ -19,7 +24,7 @@ def test_a_sealed_file_opens_to_the_same_bytes(tmp_path, size):
 def test_a_sealed_file_shows_nothing_and_opens_to_no_other_key(tmp_path):
     source = tmp_path / "in.csv"
     source.write_text("Amina Haddad," * 100)
-    kept = landing.keep_input(source, "abc", tmp_path / "landing", "a key")
+    kept = landing.keep_input(source, digest(source), tmp_path / "landing", "a key")
     assert b"Amina" not in kept.read_bytes()
     with pytest.raises(WarehouseError, match="does not open"):
         landing.open_kept(kept, "another")
@@ -30,7 +35,7 @@ def test_a_sealed_file_shows_nothing_and_opens_to_no_other_key(tmp_path):
 def test_a_cut_off_or_changed_sealed_file_is_refused(tmp_path):
     source = tmp_path / "in.csv"
     source.write_bytes(os.urandom(2 * landing.BLOCK))
-    kept = landing.keep_input(source, "abc", tmp_path / "landing", "a key")
+    kept = landing.keep_input(source, digest(source), tmp_path / "landing", "a key")
     whole = kept.read_bytes()
     for damaged in (whole[: landing.BLOCK + 27], whole[:-1], whole[:100] + b"x" + whole[101:]):
         kept.write_bytes(damaged)
@@ -41,6 +46,17 @@ def test_a_cut_off_or_changed_sealed_file_is_refused(tmp_path):
 def test_an_input_kept_before_there_was_a_key_is_sealed_with_the_next_build(tmp_path):
     source = tmp_path / "in.csv"
     source.write_text("Amina")
-    landing.keep_input(source, "abc", tmp_path / "landing", None)
-    landing.keep_input(source, "abc", tmp_path / "landing", "a key")
-    assert [p.name for p in (tmp_path / "landing").iterdir()] == ["abc.csv.sealed"]
+    landing.keep_input(source, digest(source), tmp_path / "landing", None)
+    landing.keep_input(source, digest(source), tmp_path / "landing", "a key")
+    assert [p.name for p in (tmp_path / "landing").iterdir()] == [digest(source) + ".csv.sealed"]
+
+
+@pytest.mark.parametrize("key", [None, "a key"])
+def test_an_input_that_changed_since_it_was_hashed_is_refused_and_not_kept(tmp_path, key):
+    source = tmp_path / "in.csv"
+    source.write_text("Amina")
+    before = digest(source)
+    source.write_text("Bilal")
+    with pytest.raises(ExportError, match="in.csv changed while it was being read"):
+        landing.keep_input(source, before, tmp_path / "landing", key)
+    assert list((tmp_path / "landing").iterdir()) == []
