@@ -42,9 +42,11 @@ class Tally:
 
     def exclude(self, frame: pl.DataFrame, mask: pl.Expr | pl.Series, reason: str) -> pl.DataFrame:
         """Count the rows where `mask` holds as excluded and return the others."""
-        kept = frame.filter(~mask)
-        self.excluded[reason] += frame.height - kept.height
-        return kept
+        hit = frame.select(mask).to_series() if isinstance(mask, pl.Expr) else mask
+        if not hit.any():
+            return frame
+        self.excluded[reason] += int(hit.sum())
+        return frame.filter(~hit)
 
     def quarantine(self, rows: pl.DataFrame) -> None:
         """Take bad rows (row, rule) down."""
