@@ -56,12 +56,13 @@ class Snapshot:
 
     def kept(self, key: tuple, make):
         """What `make(cursor)` gave for this key before, or gives now. At most 1,000 answers are kept."""
-        if key not in self._frames:
+        answer = self._frames.get(key, self)  # None may be an answer; another thread may clear between two looks
+        if answer is self:
             answer = make(self.cursor())
             if len(self._frames) >= 1000:
                 self._frames.clear()
             self._frames[key] = answer
-        return self._frames[key]
+        return answer
 
     def query(self, names: list[str], grain: str, **how) -> pl.DataFrame:
         """query() on this build, answered from memory the second time."""

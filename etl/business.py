@@ -93,13 +93,36 @@ class Business:
         return tuple(k.name for k in self.payment_rules if k.to_be_invoiced)
 
 
-def _keywords(raw: list[dict], where: str) -> tuple[Keywords, ...]:
+# The figures know these: what a business calls its ways to pay is a matter of words, not of names.
+PAYMENT_TYPES = {"Cash", "Terminal", "Stripe", "Receivable", "Other"}
+
+
+def reduced(word: str) -> str:
+    """A word as it is looked for in items and sections: lower-case letters and digits alone."""
+    return "".join(c for c in word.lower() if c.isascii() and c.isalnum())
+
+
+def _keywords(raw: list[dict], where: str, as_looked_for=reduced) -> tuple[Keywords, ...]:
     rules = tuple(
-        Keywords(r["name"], tuple(r.get("words", ())), tuple(r.get("not_in", ())), bool(r.get("to_be_invoiced", False)))
+        Keywords(
+            r["name"],
+            tuple(as_looked_for(w) for w in r.get("words", ())),
+            tuple(as_looked_for(w) for w in r.get("not_in", ())),
+            bool(r.get("to_be_invoiced", False)),
+        )
         for r in raw
     )
+    if not all(w for rule in rules for w in rule.words):
+        raise BusinessError(f"[[{where}]]: a word without letters or digits would match everything; take it out.")
     if not rules or rules[-1].words or any(not r.words for r in rules[:-1]):
         raise BusinessError(f"[[{where}]]: the last entry, and only the last, has no words: it takes all the rest.")
+    return rules
+
+
+def _payment_types(raw: list[dict]) -> tuple[Keywords, ...]:
+    rules = _keywords(raw, "payment_types", str.upper)
+    if {r.name for r in rules} != PAYMENT_TYPES:
+        raise BusinessError(f"[[payment_types]]: the names are {', '.join(sorted(PAYMENT_TYPES))}; change their words.")
     return rules
 
 
@@ -112,6 +135,9 @@ def _areas(raw: list[dict]) -> tuple[Area, ...]:
 
 def _stores(raw: list[dict], legacy_store: str) -> tuple[Store, ...]:
     stores = tuple(Store(str(s["id"]), s["name"], s["order_prefix"], s["name_contains"].upper()) for s in raw)
+    for store in stores:
+        if not store.id.isdigit():
+            raise BusinessError(f'[[stores]]: id = "{store.id}" is no number; write CleanCloud\'s Store ID in digits.')
     for what in ("id", "name", "order_prefix"):
         if len({getattr(s, what) for s in stores}) != len(stores):
             raise BusinessError(f"[[stores]]: two stores share the same {what}; give each its own.")
@@ -152,7 +178,7 @@ def load_business(path: Path | str | None = None) -> Business:
             area_rules=_areas(raw["areas"]),
             category_rules=_keywords(raw["item_categories"], "item_categories"),
             service_rules=_keywords(raw["service_types"], "service_types"),
-            payment_rules=_keywords(raw["payment_types"], "payment_types"),
+            payment_rules=_payment_types(raw["payment_types"]),
             text=text,
         )
     except KeyError as error:

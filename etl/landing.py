@@ -4,13 +4,14 @@ An encrypted file is `MW1`, 8 random bytes, then blocks of up to 1 MiB, each sea
 counter; the last block is marked as the last, so that a cut-off file does not pass for a whole one.
 """
 
-import csv
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
@@ -28,14 +29,15 @@ def _cipher(key: str):
     return AESGCM(hashlib.scrypt(key.encode(), salt=b"moonwalk files", n=1 << 14, r=8, p=1, dklen=32))
 
 
-def seal(source: Path, target: Path, key: str) -> None:
-    """Write `source` encrypted to `target`, whole or not at all."""
-    cipher, nonce = _cipher(key), os.urandom(8)
+def seal(plain: BinaryIO, target: Path, key: str) -> str:
+    """Write what `plain` holds encrypted to `target`, whole or not at all. Returns the SHA-256 of the plain bytes."""
+    cipher, nonce, content = _cipher(key), os.urandom(8), hashlib.sha256()
     partial = target.with_name(f".{target.name}.partial")
-    with source.open("rb") as plain, partial.open("wb") as out:
+    with partial.open("wb") as out:
         out.write(MAGIC + nonce)
         block, counter = plain.read(BLOCK), 0
         while True:
+            content.update(block)
             following = plain.read(BLOCK)
             mark = b"more" if following else b"last"
             out.write(cipher.encrypt(nonce + counter.to_bytes(4, "big"), block, mark))
@@ -43,6 +45,7 @@ def seal(source: Path, target: Path, key: str) -> None:
                 break
             block, counter = following, counter + 1
     partial.replace(target)
+    return content.hexdigest()
 
 
 def unseal(path: Path, key: str) -> Iterator[bytes]:
@@ -74,24 +77,31 @@ def keep_input(source: Path, sha256: str, folder: Path, key: str | None) -> Path
     Raises ExportError when the file no longer has that content.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plain = folder / (sha256 + source.suffix.lower())
-    target = plain.with_name(plain.name + SEALED) if key else plain
+    target = folder / (sha256 + source.suffix.lower() + (SEALED if key else ""))
     if target.exists():
         return target
-    partial = target.with_name(f".{plain.name}.partial")
-    shutil.copyfile(source, partial)
-    try:
+    partial = target.with_name(f".{target.name}.partial")
+    if key:
+        with source.open("rb") as file:  # never a plain copy, not for a moment
+            kept = seal(file, target, key)
+    else:
+        shutil.copyfile(source, partial)
         with partial.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise ExportError(f"{source.name} changed while it was being read: wait for it, then refresh again.")
-        if key:
-            seal(partial, target, key)
-            plain.unlink(missing_ok=True)  # kept before there was a key
-        else:
-            partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+            kept = hashlib.file_digest(file, "sha256").hexdigest()
+        partial.replace(target)
+    if kept != sha256:
+        target.unlink()
+        raise ExportError(f"{source.name} changed while it was being read: wait for it, then refresh again.")
     return target
+
+
+def seal_all(folder: Path, key: str) -> None:
+    """Seal the plain files that lie in a folder and below from before there was a key."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.endswith((SEALED, ".partial")):
+            with path.open("rb") as file:
+                seal(file, path.with_name(path.name + SEALED), key)
+            path.unlink()
 
 
 def _escaped(rows: pl.DataFrame) -> pl.DataFrame:
@@ -101,22 +111,23 @@ def _escaped(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.when(risky).then("'" + text).otherwise(text).name.keep())
 
 
-def write_csv(rows: pl.DataFrame, path: Path) -> None:
+def write_csv(rows: pl.DataFrame, target: Path | BinaryIO) -> None:
     """Write a CSV for people with spreadsheets: UTF-8 with BOM, no cell that runs as a formula."""
-    _escaped(rows).write_csv(path, include_bom=True)
+    _escaped(rows).write_csv(target, include_bom=True)
 
 
 def keep_quarantine(rows: pl.DataFrame, kind: str, folder: Path, key: str | None) -> Path:
     """Write quarantined rows of one kind as CSV (UTF-8 with BOM for Excel) into a build's quarantine folder."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{kind}.csv"
-    write_csv(rows, path)
-    if key:
-        sealed = path.with_name(path.name + SEALED)
-        seal(path, sealed, key)
-        path.unlink()
-        return sealed
-    return path
+    if not key:
+        write_csv(rows, path)
+        return path
+    text = io.BytesIO()
+    write_csv(rows, text)
+    text.seek(0)
+    seal(text, path.with_name(path.name + SEALED), key)
+    return path.with_name(path.name + SEALED)
 
 
 def quarantine_files(data_dir: Path, build_id: str) -> dict[str, Path]:
@@ -132,8 +143,3 @@ def open_kept(path: Path, key: str | None) -> bytes:
             raise WarehouseError(f"{path.name} is encrypted: set MOONWALK_WAREHOUSE_KEY to the key it was made with.")
         return b"".join(unseal(path, key))
     return path.read_bytes()
-
-
-def quarantined_rows(path: Path, key: str | None) -> list[dict]:
-    """The rows of a quarantine file as dictionaries: file, row, rule, then the export's own columns."""
-    return list(csv.DictReader(open_kept(path, key).decode("utf-8-sig").splitlines(keepends=True)))

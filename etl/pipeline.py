@@ -31,7 +31,7 @@ STATEMENTS = (
 MARTS = tuple(name for name in STATEMENTS if name not in HELPERS)
 PERSONAL = {"customers": ("name", "phone", "email")}
 # Staging and marts decide what a build holds; a change in any of them makes a new build of the same exports.
-CODE = ("sources.py", "contracts.py", "staging.py", "checks.py", "pipeline.py", "marts")
+CODE = ("business.py", "sources.py", "contracts.py", "staging.py", "checks.py", "pipeline.py", "marts")
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,12 @@ def build(
 
     `code_extra` is a hash of code outside this room that writes into the build. The candidate lies in
     `<data_dir>/warehouse`, inputs are kept in `<data_dir>/landing`, bad rows in `<data_dir>/quarantine/<build_id>`.
-    Raises ExportError (bad input), BusinessError, CheckError or WarehouseError; nothing is left behind then.
+    Raises ExportError (bad input), BusinessError, CheckError or WarehouseError; no more than the inputs stays then.
     """
     data_dir, steps, warnings = Path(data_dir), _Steps(on_progress), []
     with steps("find", "Looking for the exports"):
         business = load_business(business_file)
-        found = sources.find(Path(exports_dir))
+        found = sources.find(Path(exports_dir), warnings)
         sources.hash_sources(found)
         as_of = sources.export_date(found, warnings)
         inputs = _hash(*(f"{k} {s.sha256} {s.named}" for k, s in sorted(found.items())))
@@ -113,6 +113,9 @@ def build(
     build_id = _free_id(warehouse, f"{created:%Y%m%d-%H%M%S}-{fingerprint[:6]}")
     quarantine = data_dir / "quarantine" / build_id
     try:
+        if key:
+            for folder in ("landing", "quarantine"):
+                landing.seal_all(data_dir / folder, key)
         with ThreadPoolExecutor(1) as keeper:  # copying waits for the disk while sorting out keeps the cores busy
             kept = [
                 keeper.submit(landing.keep_input, s.path, s.sha256, data_dir / "landing", key) for s in found.values()

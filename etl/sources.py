@@ -69,7 +69,7 @@ OPTIONAL = {
         "Express": "the express share",
     },
     "invoices": {
-        "Invoice ID": "the invoice's number (one is made from its content)",
+        "Invoice ID": "",  # nothing: a number is made from the content
         "Payment Method": "collections by method (all count as Other)",
         "Store ID": "the invoice's store (its name decides)",
         "Store Name": "invoices without a known Store ID (they are left out)",
@@ -98,12 +98,9 @@ IGNORED = {
     "invoices": "Status",
     "legacy": "Operator",
 }
-# Unused optional columns about which no figure complains: no warning when they are absent.
-QUIET = {("customers", "Store ID"), ("customers", "Store Name"), ("orders", "Ready By"), ("orders", "Status"),
-         ("invoices", "Invoice ID"), ("legacy", "Ready By"), ("legacy", "Payment Type")}  # fmt: skip
 
 
-@dataclass
+@dataclass(order=True)
 class Source:
     """One export, found but not yet read."""
 
@@ -172,33 +169,45 @@ def kind_in_name(name: str) -> str | None:
     return "legacy" if _LEGACY_NAME.match(stem) else None
 
 
-def find(folder: Path) -> dict[str, Source]:
+def find(folder: Path, warnings: list[str] | None = None) -> dict[str, Source]:
     """The newest export of each kind in a folder, by the date in its name, else by modification time.
 
-    A file whose name tells no kind is recognised by its headers. Raises ExportError when the folder does not exist,
-    a required kind is missing, or a chosen file holds another kind than its name says.
+    A file whose name tells no kind is recognised by its headers and counts where no file has the kind's name: a list
+    of contacts must not replace the Customers export. A newer one is told in `warnings`.
+    Raises ExportError when the folder does not exist, a required kind is missing, or a chosen file holds another kind
+    than its name says.
     """
     if not folder.is_dir():
         raise ExportError(f"The exports folder {folder} does not exist: create it, or name another with --exports.")
-    candidates: dict[str, list[tuple]] = {}
+    by_name: dict[str, list[tuple]] = {}
+    by_headers: dict[str, list[tuple]] = {}
     for path in sorted(folder.iterdir()):
         name = path.name
         if not path.is_file() or path.suffix.lower() not in SUFFIXES or name.startswith((".", "~$")):
             continue
         if name.lower().startswith("excel_"):
             continue
-        kind = kind_in_name(name)
+        kind, candidates = kind_in_name(name), by_name
         if kind is None:
             try:
-                kind = recognise(headers(path))
+                kind, candidates = recognise(headers(path)), by_headers
             except ExportError:
-                kind = None  # some other file that happens to lie here
+                continue  # some other file that happens to lie here
         if kind:
             changed = path.stat().st_mtime
             named = date_in_name(name)
             day = named or date.fromtimestamp(changed)
             candidates.setdefault(kind, []).append((day, changed, name, Source(kind, path, named)))
-    found = {kind: max(candidates[kind], key=lambda c: c[:3])[-1] for kind in KINDS if kind in candidates}
+    found = {}
+    for kind in KINDS:
+        newest = {way: max(c[kind]) for way, c in (("name", by_name), ("headers", by_headers)) if kind in c}
+        if newest:
+            found[kind] = newest.get("name", newest.get("headers"))[-1]
+        if len(newest) == 2 and newest["headers"] > newest["name"] and warnings is not None:
+            warnings.append(
+                f"{newest['headers'][2]} looks like a newer {TITLES[kind]} export but is not called so; "
+                f"{newest['name'][2]} was taken. If the other is meant, call it CC-{TITLES[kind]}-<date>."
+            )
     missing = [k for k in KINDS if k not in found and k not in OPTIONAL_KINDS]
     if missing:
         names = ", ".join(f"{TITLES[k]} (CC-{TITLES[k]}-<date>.csv)" for k in missing)
@@ -446,7 +455,7 @@ def _read_odd_csv(path: Path, separator: str) -> pl.DataFrame:
 @dataclass
 class Export:
     """One export as text: `frame` holds the used columns under their standard names, plus `#row`, `#dup` (an exact
-    copy of an earlier row) and `#cells` (0, or the number of cells of a row with the wrong number)."""
+    copy of a later row) and `#cells` (0, or the number of cells of a row with the wrong number)."""
 
     source: Source
     frame: pl.DataFrame
@@ -479,8 +488,9 @@ def read(source: Source, warnings: list[str]) -> Export:
     used = [n for r in REQUIRED[kind] for n in ((r,) if isinstance(r, str) else r)]
     used += [n for n in OPTIONAL[kind] if n not in used]
     for name in used:
-        if name not in chosen and (kind, name) not in QUIET and name in OPTIONAL[kind]:
-            warnings.append(f"{source.path.name}: no column {name}; this suffers: {OPTIONAL[kind][name]}.")
+        if name not in chosen and OPTIONAL[kind].get(name):
+            loud = "IMPORTANT: " if (kind, name) == ("items", "Store ID") else ""
+            warnings.append(f"{loud}{source.path.name}: no column {name}; this suffers: {OPTIONAL[kind][name]}.")
     new = [c for c in unknown if "_duplicated_" not in c]
     if new:
         warnings.append(f"{source.path.name}: new columns, not used: {', '.join(new)}.")
@@ -492,13 +502,13 @@ def read(source: Source, warnings: list[str]) -> Export:
 
 
 def _copies(raw: pl.DataFrame, telling: list[str]) -> pl.Series:
-    """True for a row equal, in every column of the file, to one above it; rows that differ in `telling` are not."""
+    """True for a row equal, in every column of the file, to a later one; rows that differ in `telling` are not."""
     content = raw.drop(ROW)
     hashes = raw.select(telling).hash_rows()
     copies = pl.zeros(raw.height, dtype=pl.Boolean, eager=True)
     if hashes.n_unique() < raw.height:  # few rows: compare them whole
         rows = hashes.is_duplicated().arg_true()
         copies = copies.scatter(
-            rows.filter(~content[rows].select(pl.struct(pl.all()).is_first_distinct()).to_series()), True
+            rows.filter(~content[rows].select(pl.struct(pl.all()).is_last_distinct()).to_series()), True
         )
     return copies

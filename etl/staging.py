@@ -159,7 +159,7 @@ def money(cells: pl.Series, currency_words: tuple[str, ...] = ()) -> pl.Series:
         c = c.str.replace(r"^\((.*)\)$", "$1")
         c = pl.when(c.str.contains(THOUSANDS)).then(c.str.replace_all(",", "", literal=True)).otherwise(c)
         value = pl.when(c.str.contains(PLAIN_NUMBER)).then(c).cast(amount, strict=False)
-        value = pl.when(negative).then(-value).otherwise(value).cast(amount)
+        value = pl.when(negative).then(-value.abs()).otherwise(value).cast(amount)
         found = _fill_in(found, rest, cells.filter(rest).to_frame("c").select(value).to_series())
     return found
 
@@ -190,12 +190,15 @@ def flags(cells: pl.Series) -> pl.Series:
 
 
 def digits(cells: pl.Series) -> pl.Series:
-    """The number within an ID, whatever stands around it (`12.0` is 12, `#00079` is 79), null where there is none."""
+    """The number within an ID, whatever stands around it (`12.0` is 12, `#00079` is 79), null where there is none.
+
+    Two numbers in one cell are none: `1.23457E+11` is what a spreadsheet made of an ID, not order 11.
+    """
     found = cells.cast(pl.Int64, strict=False)
     rest = found.is_null() & (cells != "")
     if rest.any():
         others = cells.filter(rest).str.replace(r"\.0+\s*$", "").str.replace_all(r"(\d),(\d{3})", "$1$2")
-        found = _fill_in(found, rest, others.str.extract(r"(\d+)\D*$", 1).cast(pl.Int64, strict=False))
+        found = _fill_in(found, rest, others.str.extract(r"^\D*(\d+)\D*$", 1).cast(pl.Int64, strict=False))
     return pl.select(pl.when(found >= 0).then(found).otherwise(-found)).to_series()
 
 
@@ -263,10 +266,16 @@ def stores(frame: pl.DataFrame, business: Business) -> pl.Series:
     return pl.select(pl.coalesce(by_id, by_name)).to_series()
 
 
+def _possible_number(cells: pl.Series) -> pl.Series:
+    """An order's digits, null where there are more than the store's place above them leaves room for."""
+    number = digits(cells)
+    return pl.select(pl.when(number < STORE_STRIDE).then(number)).to_series()
+
+
 def _order_numbers(frame: pl.DataFrame, store: pl.Series, business: Business) -> pl.Series:
     places = {name: i * STORE_STRIDE for i, name in enumerate(business.store_names, 1)}
     offset = store.replace_strict(places, default=None, return_dtype=pl.Int64)
-    return digits(frame["Order ID"]) + offset
+    return _possible_number(frame["Order ID"]) + offset
 
 
 class _Parsed:
@@ -383,7 +392,7 @@ def _orders(export: Export, business: Business, as_of: date, legacy: bool) -> _P
     if legacy:
         store = store.fill_null(business.legacy_store)
         place = LEGACY_STORE_PLACE * STORE_STRIDE
-        parsed.make("order_no", lambda: digits(export.frame["Order ID"]) + place)
+        parsed.make("order_no", lambda: _possible_number(export.frame["Order ID"]) + place)
     else:
         parsed.make("order_no", lambda: _order_numbers(export.frame, store, business))
     parsed.make("customer_no", lambda: digits(parsed.frame["Customer ID"]))
@@ -501,7 +510,6 @@ def stg_invoices(
             "missing from the figures. Download Customers again, or correct the names."
         )
         rows = rows.filter(pl.col("customer_no").is_not_null())
-    rows = _one_per_invoice(rows, tally)
     rows = tally.exclude(rows, pl.col("b2b"), B2B)
     tally.loaded = rows.height
     return (
@@ -509,14 +517,6 @@ def stg_invoices(
         tally,
         warnings,
     )
-
-
-def _one_per_invoice(rows: pl.DataFrame, tally: Tally) -> pl.DataFrame:
-    """One row an invoice number (or, without one, a content): the later row is its later state."""
-    content = ["payment_date", "customer_no", "reference", "amount", "store"]
-    number = pl.when(pl.col("invoice_id").is_null()).then(pl.struct(content))
-    later = rows.select(pl.struct("subscription", "invoice_id", number).is_last_distinct()).to_series()
-    return tally.exclude(rows, ~later, SUPERSEDED + " invoice")
 
 
 def _shared_names(known: pl.DataFrame) -> list[str]:

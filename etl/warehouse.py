@@ -235,6 +235,7 @@ class Warehouse:
         """Remove builds beyond the last `keep` sets of exports, and unfinished files; return their ids.
 
         Rebuilds of one set of exports (a payment, an upgrade) count as one set; of an older set only the newest stays.
+        With a key, plain builds go too.
         """
         sets: list[str] = []
         removed = []
@@ -245,6 +246,8 @@ class Warehouse:
             newest_set = build.inputs == sets[0]
             stays = build.current or build.build_id in protect
             stays = stays or (len(sets) <= keep and (first or newest_set))
+            if self.key and build.manifest.get("encrypted") is False and not build.current:
+                stays = False  # from before there was a key: anybody can read it and nobody can publish it
             if not stays:
                 removed.append(build.build_id)
         finished = {b.build_id for b in self.builds()}

@@ -47,5 +47,5 @@ SELECT
         date_trunc('month', coalesce(first_placed, first_paid))
     )::DATE AS cohort_month,
     b2b, in_export,
-    hash(name, phone, email, store, route, signed_up, b2b, in_export) AS row_hash
+    hash(name, phone, email, store, route, area_of(route), signed_up, cohort_month, b2b, in_export) AS row_hash
 FROM everyone;

@@ -4,5 +4,6 @@
 CREATE TABLE insights (
     grain grain NOT NULL, period VARCHAR NOT NULL, store store_or_all NOT NULL, rule VARCHAR NOT NULL,
     category VARCHAR NOT NULL, headline VARCHAR NOT NULL, detail VARCHAR NOT NULL, tone tone NOT NULL,
-    link VARCHAR NOT NULL
+    link VARCHAR NOT NULL,
+    PRIMARY KEY (rule, period, store)
 );

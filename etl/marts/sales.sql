@@ -1,11 +1,24 @@
 -- Grain: one sales row: an order, a subscription payment or an invoice payment of a consumer (business accounts apart).
--- Key: order_id: M-01001 and H-00201 (CleanCloud), R-10002 (the old system), S- subscription, I- invoice payment.
+-- Key: order_id: M-01001 and H-00201 (CleanCloud), R-10002 (the old system), S- subscription, I- invoice payment;
+-- several payments under one invoice number are I-20001, I-20001-2 ... by date.
 -- Meaning: earned_date is the day it counts: an order's Cleaned (old system: else Placed), a payment's payment date;
 -- NULL: not earned yet. total: revenue. collections: money received. Money in the business's currency.
 -- under_subscription: an order earned inside one of its customer's subscription periods.
 -- months_since_cohort: earned month minus the customer's cohort month; NULL for invoice payments.
 CREATE TABLE sales AS
-WITH rows AS (
+WITH payments AS (
+    SELECT *, CASE WHEN subscription THEN 'S-' ELSE 'I-' END || coalesce(
+        invoice_id, left(md5(concat_ws('|', payment_date, customer_no, reference, amount, store)), 10)
+    ) AS number
+    FROM stg_invoices
+),
+numbered AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY number ORDER BY payment_date, store, customer_no, reference, amount, row
+    ) AS place
+    FROM payments
+),
+rows AS (
     SELECT
         e.order_id, 'CC_2025' AS source, 'Order' AS kind, customer_no AS customer_key, store,
         placed, cleaned, collected, pickup_date, payment_date, e.earned_date, delivery, pieces, total, paid,
@@ -22,13 +35,11 @@ WITH rows AS (
     FROM stg_legacy
     UNION ALL
     SELECT
-        CASE WHEN subscription THEN 'S-' ELSE 'I-' END || coalesce(
-            invoice_id, left(md5(concat_ws('|', payment_date, customer_no, reference, amount, store)), 10)
-        ),
+        number || CASE WHEN place > 1 THEN '-' || place ELSE '' END,
         'CC_2025', CASE WHEN subscription THEN 'Subscription' ELSE 'Invoice Payment' END, customer_no, store,
         NULL, NULL, NULL, NULL, payment_date, payment_date, false, NULL,
         CASE WHEN subscription THEN amount ELSE 0 END, true, payment_type, amount, false, NULL
-    FROM stg_invoices
+    FROM numbered
 )
 SELECT
     r.order_id, r.source::source AS source, r.kind::kind AS kind, c.customer_id, r.store::store AS store, c.area,

@@ -1,9 +1,11 @@
 """Tiny exports for tests: a file of each kind, each row given by what matters in it, the rest sensible."""
 
 import csv
+import io
 from pathlib import Path
 
 from etl import pipeline
+from etl.landing import open_kept
 from etl.warehouse import Warehouse
 
 DAY = "2026-03-05"
@@ -61,6 +63,11 @@ def exports(folder: Path, customers=({},), orders=({},), items=({},), invoices=(
     if legacy is not None:
         write(folder, "RePos", list(legacy))
     return folder
+
+
+def quarantined_rows(path: Path, key: str | None = None) -> list[dict]:
+    """The rows of a quarantine file: file, row, rule, then the export's own columns."""
+    return list(csv.DictReader(io.StringIO(open_kept(path, key).decode("utf-8-sig"), newline="")))
 
 
 class Built:

@@ -17,7 +17,8 @@ def digest(path) -> str:
 def test_a_sealed_file_opens_to_the_same_bytes(tmp_path, size):
     source, content = tmp_path / "in.csv", os.urandom(size)
     source.write_bytes(content)
-    landing.seal(source, tmp_path / "out.csv.sealed", "a key")
+    with source.open("rb") as file:
+        assert landing.seal(file, tmp_path / "out.csv.sealed", "a key") == digest(source)
     assert landing.open_kept(tmp_path / "out.csv.sealed", "a key") == content
 
 
@@ -43,12 +44,13 @@ def test_a_cut_off_or_changed_sealed_file_is_refused(tmp_path):
             landing.open_kept(kept, "a key")
 
 
-def test_an_input_kept_before_there_was_a_key_is_sealed_with_the_next_build(tmp_path):
+def test_what_was_kept_before_there_was_a_key_is_sealed(tmp_path):
     source = tmp_path / "in.csv"
     source.write_text("Amina")
-    landing.keep_input(source, digest(source), tmp_path / "landing", None)
-    landing.keep_input(source, digest(source), tmp_path / "landing", "a key")
-    assert [p.name for p in (tmp_path / "landing").iterdir()] == [digest(source) + ".csv.sealed"]
+    kept = landing.keep_input(source, digest(source), tmp_path / "landing", None)
+    landing.seal_all(tmp_path / "landing", "a key")
+    assert [p.name for p in (tmp_path / "landing").iterdir()] == [kept.name + ".sealed"]
+    assert landing.open_kept(kept.with_name(kept.name + ".sealed"), "a key") == b"Amina"
 
 
 @pytest.mark.parametrize("key", [None, "a key"])

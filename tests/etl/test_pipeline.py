@@ -10,9 +10,9 @@ import pytest
 
 from etl import checks, pipeline
 from etl.errors import BusinessError, CheckError, ExportError
-from etl.landing import open_kept, quarantine_files, quarantined_rows
+from etl.landing import open_kept, quarantine_files
 from etl.warehouse import Warehouse
-from tests.etl.making import Built, exports, write
+from tests.etl.making import Built, exports, quarantined_rows, write
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
@@ -262,6 +262,9 @@ def test_another_business_has_its_own_facts(tmp_path):
         ('id = "38516"', 'id = "36319"', "two stores share the same id"),
         ('time_zone = "Asia/Dubai"', 'time_zone = "Mars/Base"', "wrong kind|lacks"),
         ("[[stores]]", "[[stores", "not valid TOML"),
+        ('id = "38516"', 'id = "H-1"', "is no number"),
+        ('name = "Terminal"', 'name = "Card"', "the names are Cash, Other, Receivable, Stripe, Terminal"),
+        ('"abaya"', '"---"', "would match everything"),
     ],
 )
 def test_a_wrong_business_file_is_refused_in_plain_words(tmp_path, old, new, said):
@@ -271,6 +274,29 @@ def test_a_wrong_business_file_is_refused_in_plain_words(tmp_path, old, new, sai
     business.write_text(text.replace(old, new, 1))
     with pytest.raises(BusinessError, match=said):
         pipeline.build(exports(tmp_path / "exports"), tmp_path / "data", business_file=business)
+
+
+def test_words_of_the_business_file_match_however_they_are_written(tmp_path):
+    text = (Path(pipeline.__file__).parent / "business.toml").read_text()
+    text = text.replace('"blazer"', '"Tee-Shirt"').replace('"CASH"', '"Bar Geld"')
+    business = tmp_path / "b.toml"
+    business.write_text(text)
+    folder = exports(tmp_path / "exports", orders=[{"Payment Type": "bar geld"}], items=[{"Item": "tee shirt XL"}])
+    built = Built(folder, tmp_path / "data", business_file=business)
+    assert built.rows("SELECT payment_type::VARCHAR FROM sales WHERE kind = 'Order'") == [("Cash",)]
+    assert built.rows("SELECT item_category::VARCHAR FROM items") == [("Professional Wear",)]
+
+
+def test_a_key_seals_what_lay_open_before(tmp_path):
+    folder = exports(
+        tmp_path / "exports", customers=[{"Name": "Amina Haddad"}, {"Customer ID": "", "Name": "B Haddad"}]
+    )
+    Built(folder, tmp_path / "data").con.close()
+    write(folder, "Orders", [{"Total": "41"}])
+    Built(folder, tmp_path / "data", key="a key").con.close()
+    for part in ("landing", "quarantine"):
+        files = [p for p in (tmp_path / "data" / part).rglob("*") if p.is_file()]
+        assert files and not [p for p in files if b"Haddad" in p.read_bytes()]
 
 
 def test_only_the_manifest_finishes_a_build(tmp_path):

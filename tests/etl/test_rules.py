@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from etl.landing import open_kept, quarantine_files, quarantined_rows
+from etl.landing import open_kept, quarantine_files
+from tests.etl.making import quarantined_rows
 
 
 def adds_up(file: dict) -> bool:
@@ -44,6 +45,21 @@ def test_an_invoice_without_a_number_gets_a_lasting_one_from_its_content(built):
     again = built(invoices=rows[::-1]).rows("SELECT order_id FROM sales WHERE kind <> 'Order' ORDER BY 1")
     assert first == again and len(set(first)) == 2
     assert all(order_id.startswith("I-") and len(order_id) == 12 for (order_id,) in first)
+
+
+def test_payments_under_one_invoice_number_are_all_money(built):
+    rows = [
+        {"Invoice ID": "5", "Amount": "20", "Payment Date": "2026-01-25"},
+        {"Invoice ID": "5", "Amount": "10", "Payment Date": "2026-01-20"},
+        {"Invoice ID": "5", "Amount": "40", "Store ID": "38516", "Payment Date": "2026-02-01"},
+        {"Invoice ID": "", "Amount": "7", "Payment Method": "Cash"},
+        {"Invoice ID": "", "Amount": "7", "Payment Method": "Card"},
+    ]
+    b = built(invoices=rows)
+    assert b.file("invoices")["loaded"] == 5 and b.file("invoices")["excluded"] == {}
+    got = b.rows("SELECT order_id, collections::INT FROM sales WHERE order_id LIKE 'I-5%' ORDER BY 1")
+    assert got == [("I-5", 10), ("I-5-2", 20), ("I-5-3", 40)]
+    assert b.one("SELECT sum(collections)::INT FROM sales WHERE kind = 'Invoice Payment'") == 84
 
 
 def test_rows_of_another_store_are_left_out_and_counted(built):
@@ -93,6 +109,9 @@ def test_an_items_blank_customer_is_its_orders(built):
     ("kind", "row", "rule"),
     [
         ("orders", {"Order ID": ""}, "no order ID"),
+        ("orders", {"Order ID": "1000000001001"}, "no order ID"),  # more digits than an order number has
+        ("orders", {"Order ID": "1.23457E+11"}, "no order ID"),
+        ("legacy", {"Order ID": "9715012345678"}, "no order ID"),
         ("orders", {"Customer ID": "nan"}, "no customer"),
         ("orders", {"Placed": "15/01/2025"}, "unreadable Placed"),
         ("orders", {"Cleaned": "soon"}, "unreadable Cleaned"),
@@ -196,6 +215,9 @@ def test_a_repeated_customer_id_the_later_row_wins(built):
         customers=[{"Name": "Old"}, {"Name": "New"}], invoices=[{"Customer": "New"}, {"Customer": "Old", "Amount": "1"}]
     )
     assert b.rows("SELECT name FROM customers") == [("New",)]
+    again = built(customers=[{"Name": "A"}, {"Name": "B"}, {"Name": "A"}], invoices=[{"Customer": "A"}])
+    assert again.rows("SELECT name FROM customers") == [("A",)]
+    assert again.file("customers")["excluded"] == {"exact duplicate row": 1, "superseded duplicate": 1}
     assert b.file("invoices")["quarantined"] == {"unknown customer name": 1}
 
 

@@ -49,6 +49,15 @@ def test_a_renamed_download_is_known_by_its_headers(tmp_path):
     }
 
 
+def test_a_list_of_contacts_does_not_replace_the_customers_export_but_is_told(tmp_path):
+    folder = exports(tmp_path)
+    (folder / "contacts.csv").write_text("Customer ID,Name\n1,Somebody\n")
+    os.utime(folder / "contacts.csv", (2_000_000_000, 2_000_000_000))
+    warnings = []
+    assert sources.find(folder, warnings)["customers"].path.name == "CC-Customers-2026-03-05.csv"
+    assert len(warnings) == 1 and "contacts.csv looks like a newer Customers export" in warnings[0]
+
+
 @pytest.mark.parametrize(
     ("claimed", "real", "said"),
     [

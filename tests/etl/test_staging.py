@@ -56,12 +56,28 @@ def test_formats_mix_within_one_column():
 @pytest.mark.parametrize(
     ("text", "amount"),
     [
-        ("12.50", "12.50"), ("12", "12.00"), ("1,234.56", "1234.56"), ("$1,234.56", "1234.56"),
-        ("AED 12.50", "12.50"), ("Dhs 12.50", "12.50"), ("dhs12.50", "12.50"), ("12.50 AED", "12.50"),
-        ("(6.85)", "-6.85"), ("(AED 1,006.85)", "-1006.85"), ("-12.50", "-12.50"), ("0.00", "0.00"), (".5", "0.50"),
-        ("N/A", None), ("1e2", None), ("12,50", None), ("1,23.45", None), ("", None), ("AED", None), ("--5", None),
+        ("12.50", "12.50"),
+        ("12", "12.00"),
+        ("1,234.56", "1234.56"),
+        ("$1,234.56", "1234.56"),
+        ("AED 12.50", "12.50"),
+        ("Dhs 12.50", "12.50"),
+        ("dhs12.50", "12.50"),
+        ("12.50 AED", "12.50"),
+        ("(6.85)", "-6.85"),
+        ("(AED 1,006.85)", "-1006.85"),
+        ("-12.50", "-12.50"),
+        ("0.00", "0.00"),
+        (".5", "0.50"),
+        ("N/A", None),
+        ("1e2", None),
+        ("12,50", None),
+        ("1,23.45", None),
+        ("", None),
+        ("AED", None),
+        ("--5", None),
     ],
-)  # fmt: skip
+)
 def test_money_is_read_or_not(text, amount):
     read = staging.money(cells(text), BUSINESS.currency_words)
     assert read.dtype == pl.Decimal(12, 2)
@@ -70,18 +86,47 @@ def test_money_is_read_or_not(text, amount):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("1", True), ("0", False), ("Yes", True), ("no", False), ("TRUE", True), ("False", False), ("Paid", True),
-     ("unpaid", False), ("1.0", True), ("0.0", False), ("2", None), ("", None), ("maybe", None)],
-)  # fmt: skip
+    [
+        ("1", True),
+        ("0", False),
+        ("Yes", True),
+        ("no", False),
+        ("TRUE", True),
+        ("False", False),
+        ("Paid", True),
+        ("unpaid", False),
+        ("1.0", True),
+        ("0.0", False),
+        ("2", None),
+        ("", None),
+        ("maybe", None),
+    ],
+)
 def test_a_flag_is_read_or_not(text, said):
     assert staging.flags(cells(text)).to_list() == [said]
 
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("12", 12), ("12.0", 12), ("00079", 79), ("CC-0001", 1), ("#1015", 1015), ("R-10002", 10002), ("r10002", 10002),
-     ("Store 38516", 38516), ("38516 (H)", 38516), ("ORD1234", 1234), ("1,015", 1015), ("unknown", None), ("", None)],
-)  # fmt: skip
+    [
+        ("12", 12),
+        ("12.0", 12),
+        ("00079", 79),
+        ("CC-0001", 1),
+        ("#1015", 1015),
+        ("R-10002", 10002),
+        ("r10002", 10002),
+        ("Store 38516", 38516),
+        ("38516 (H)", 38516),
+        ("ORD1234", 1234),
+        ("1.23457E+11", None),
+        ("12.50", None),
+        ("12e3", None),
+        ("1,015", 1015),
+        ("unknown", None),
+        ("", None),
+    ],
+)
 def test_an_id_is_its_number_whatever_stands_around(text, number):
     assert staging.digits(cells(text)).to_list() == [number]
 
@@ -95,11 +140,24 @@ def test_a_whole_number_is_read_or_not(text, number):
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("Cash", "Cash"), ("  cash ", "Cash"), ("Cash + Card", "Cash"), ("cash/INVOICE", "Cash"), ("Card", "Terminal"),
-     ("TERMINAL", "Terminal"), ("Card/Bank", "Terminal"), ("Card on file (Stripe)", "Terminal"),
-     ("Bank Transfer / Stripe", "Stripe"), ("stripe link", "Stripe"), ("Invoice (Bank Transfer)", "Stripe"),
-     ("Invoice", "Receivable"), ("on account (INVOICE)", "Receivable"), ("Cheque", "Other"), ("", "Other")],
-)  # fmt: skip
+    [
+        ("Cash", "Cash"),
+        ("  cash ", "Cash"),
+        ("Cash + Card", "Cash"),
+        ("cash/INVOICE", "Cash"),
+        ("Card", "Terminal"),
+        ("TERMINAL", "Terminal"),
+        ("Card/Bank", "Terminal"),
+        ("Card on file (Stripe)", "Terminal"),
+        ("Bank Transfer / Stripe", "Stripe"),
+        ("stripe link", "Stripe"),
+        ("Invoice (Bank Transfer)", "Stripe"),
+        ("Invoice", "Receivable"),
+        ("on account (INVOICE)", "Receivable"),
+        ("Cheque", "Other"),
+        ("", "Other"),
+    ],
+)
 def test_a_payment_type_is_the_first_that_matches(text, kind):
     assert staging.payment_types(cells(text), BUSINESS).to_list() == [kind]
 
@@ -131,11 +189,17 @@ def test_an_item_has_a_category_and_a_service(item, section, category, service):
 @pytest.mark.parametrize(
     ("store_id", "store_name", "store"),
     [
-        ("36319", "", "Moon Walk"), ("38516", "Moon Walk", "Hielo"), ("#36319", "", "Moon Walk"),
-        ("38516.0", "", "Hielo"), ("", "MOON WALK (old till)", "Moon Walk"), ("unknown", "hielo pop-up", "Hielo"),
-        ("40001", "Moonwalk HQ", "Moon Walk"), ("40001", "Lime Test Store", None), ("", "", None),
+        ("36319", "", "Moon Walk"),
+        ("38516", "Moon Walk", "Hielo"),
+        ("#36319", "", "Moon Walk"),
+        ("38516.0", "", "Hielo"),
+        ("", "MOON WALK (old till)", "Moon Walk"),
+        ("unknown", "hielo pop-up", "Hielo"),
+        ("40001", "Moonwalk HQ", "Moon Walk"),
+        ("40001", "Lime Test Store", None),
+        ("", "", None),
     ],
-)  # fmt: skip
+)
 def test_a_store_is_known_by_its_number_else_by_its_name(store_id, store_name, store):
     frame = pl.DataFrame({"Store ID": [store_id], "Store Name": [store_name]})
     assert staging.stores(frame, BUSINESS).to_list() == [store]

@@ -109,6 +109,14 @@ def test_prune_keeps_the_last_sets_of_exports_and_every_rebuild_of_the_newest(ho
     assert [b.build_id[7] for b in house.builds()] == ["6", "5", "4", "3"]
 
 
+def test_with_a_key_prune_removes_builds_from_before_there_was_one(tmp_path):
+    plain, sealed = Warehouse(tmp_path), Warehouse(tmp_path, "a key")
+    for house, day in ((plain, 1), (sealed, 2)):
+        make(house, f"2026030{day}-a", day)
+        house.write_manifest(f"2026030{day}-a", house.manifest(f"2026030{day}-a") | {"encrypted": bool(house.key)})
+    assert sealed.prune() == ["20260301-a"]
+
+
 def test_prune_spares_the_published_build_and_removes_unfinished_files(house):
     for day in (1, 2, 3):
         make(house, f"2026030{day}-a", day)
