@@ -107,6 +107,11 @@ def meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return dict(con.execute("SELECT key, value FROM meta").fetchall())
 
 
+def stores(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The names of the stores that the build knows, in the order of its business file."""
+    return con.execute("SELECT enum_range(NULL::store)::VARCHAR[]").fetchone()[0]
+
+
 def periods(con: duckdb.DuckDBPyConnection, grain: str, include_open: bool = True) -> pl.DataFrame:
     """Periods of a grain, the newest first. Columns: period, label, first_day, last_day, closed."""
     if grain not in GRAINS:

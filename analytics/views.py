@@ -51,7 +51,7 @@ def dashboard(request: HttpRequest, which: frame.Dashboard) -> HttpResponse:
         ],
         "periods": state.figures.periods[::-1],
         "stores": [{"slug": frame.ALL_STORES, "label": "All stores", "here": state.store is None}]
-        + [{"slug": s.slug, "label": s.name, "here": s == state.store} for s in frame.business().stores],
+        + [{"slug": s.slug, "label": s.name, "here": s == state.store} for s in frame.stores()],
         "cards": frame.cards(state),
         "charts": frame.charts(state),
         "app": dash_app.markup(which.page) if state.tab.charts else None,

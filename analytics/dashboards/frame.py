@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property, lru_cache
+from pathlib import Path
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -133,10 +134,20 @@ class Dashboard:
 
 
 @lru_cache(maxsize=1)
-def business() -> Business:
-    """The facts of the business file that the settings name; read once a process."""
-    return load_business(settings.BUSINESS_FILE)
+def _business(path: Path, changed: int) -> Business:
+    return load_business(path)
 
+
+def business() -> Business:
+    """The facts of the business file that the settings name; read again when it changes."""
+    path = Path(settings.BUSINESS_FILE)
+    return _business(path, path.stat().st_mtime_ns) if path.exists() else load_business(path)
+
+
+def stores() -> list[Store]:
+    """The stores that the current build knows: one added to the business file counts from the next refresh on."""
+    known = queries.current().kept(("stores",), queries.stores)
+    return [store for store in business().stores if store.name in known]
 
 
 @dataclass(frozen=True)
@@ -271,7 +282,7 @@ def read_state(dashboard: Dashboard, params: Mapping[str, str]) -> State:
 
     tab = choose("tab", {t.slug: t for t in dashboard.tabs}, dashboard.tabs[0].slug)
     grain = choose("grain", GRAINS, "month")
-    store = choose("store", {ALL_STORES: None} | {s.slug: s for s in business().stores}, ALL_STORES)
+    store = choose("store", {ALL_STORES: None} | {s.slug: s for s in stores()}, ALL_STORES)
     build = queries.current()
     data = figures(build, dashboard, grain.name, store)
     usual = next((p for p in reversed(data.periods) if p.closed), data.periods[-1])

@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -307,3 +308,16 @@ def test_the_page_of_a_fault_needs_nothing(rf):
     from django.views.defaults import server_error
 
     assert b"Something went wrong" in server_error(rf.get("/")).content
+
+
+def test_a_changed_business_file_is_read_again_and_a_new_store_waits_for_its_build(page, settings, tmp_path):
+    file = tmp_path / "business.toml"
+    file.write_text(Path(settings.BUSINESS_FILE).read_text())
+    settings.BUSINESS_FILE = file
+    assert cards(page("?period=2026-02"))["revenue"].startswith("Revenue Dhs 25,580")
+    file.write_text(
+        file.read_text().replace('currency = "Dhs"', 'currency = "AED"').replace('name = "Hielo"', 'name = "Uptown"')
+    )
+    text = page("?period=2026-02&store=uptown")
+    assert cards(text)["revenue"].startswith("Revenue AED 25,580")
+    assert "Uptown" not in text
