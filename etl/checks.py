@@ -113,7 +113,7 @@ CHECKS = [
         "two subscription periods of one customer overlap or touch",
     ),
     Check(
-        "no item without a customer record",
+        "orphans count on the day they were placed",
         "SELECT item_no FROM items WHERE earned_date IS NULL AND orphan AND placed IS NOT NULL",
         "an orphan item has a day it was placed but counts on none",
     ),
