@@ -34,7 +34,7 @@ test-all: $(VENV)/.dev ## the full matrix too
 lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check .
 
-bench: $(VENV)/.run ## seconds and memory of a refresh at 1x, 10x and 100x
+bench: $(VENV)/.dev ## seconds and memory of a refresh at 1x, 10x and 100x, and of pages in a browser
 	@$(BIN)/python bench/run.py $(ARGS)
 
 requirements: $(VENV)/.dev ## pin requirements.txt and requirements-dev.txt anew

@@ -1,4 +1,4 @@
-"""How fast is a build, a refresh, a question? `make bench` prints it; `--write` puts the table in docs/performance.md.
+"""How fast is a build, a refresh, a question, a page? `make bench` prints it; `--write` puts it in docs/performance.md.
 
 Each measurement runs in a child process of its own, so that its peak memory is its own and nothing is warm that a
 first build would find cold, imports aside: children import and build a tiny set before the clock starts.
@@ -42,6 +42,8 @@ REACH = {
     "first_load": {1: 6},
     "usual_day": {1: 3},
     "unchanged_share": {1: 0.10},
+    "first_numbers": {1: 200},
+    "charts": {1: 700},
 }
 
 
@@ -264,12 +266,21 @@ def _refresh_in_process(environment: dict[str, str], day: Path) -> dict:
     return {"refresh_whole": whole, "refresh_unchanged": nothing_new, "unchanged_share": nothing_new / whole}
 
 
+def measure_pages(*what) -> dict:
+    """Milliseconds until a browser shows numbers and charts: bench/pages.py."""
+    from bench import pages
+
+    return pages.measure_pages(*what)
+
+
 MEASURES = {
     "build": measure_build,
     "floor": measure_floor,
     "questions": measure_questions,
     "refresh": measure_refresh,
+    "pages": measure_pages,
 }
+IN_A_FOLDER_OF_ITS_OWN = ("refresh", "pages")
 
 
 def in_child(what: str, scale: float, folder: Path, key: str | None) -> dict:
@@ -336,7 +347,22 @@ def rows_of(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
         ("refresh in process, unchanged exports", cells("refresh_unchanged", _seconds)),
         ("**unchanged / whole, in process**", cells("unchanged_share", "{:.0%}".format)),
     ]
-    return [(label, values) for label, values in table if values]
+    return [(label, values) for label, values in table if values] + _page_rows(results)
+
+
+def _page_rows(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
+    """The pages' rows of the table: the median load, which is held to the reach, and the slowest one in brackets."""
+    shown = [result.get("pages", {}) for result in results.values()]
+    rows = []
+    for page in dict.fromkeys(name for pages in shown for name in pages):
+        for measure, words in (("first_numbers", "first numbers"), ("charts", "charts")):
+            most, cells = REACH[measure][1], []
+            for taken in (pages.get(page, {}).get(measure) for pages in shown):
+                text = f"{taken['median']:,.0f} ms (at most {taken['max']:,.0f})" if taken else ""
+                cells.append(f"{text} **missed**" if taken and taken["median"] > most else text)
+            if any(cells):
+                rows.append((f"page {page}: {words}", [*cells, f"1x {most} ms"]))
+    return rows
 
 
 def machine() -> str:
@@ -401,12 +427,12 @@ def measure(scale: float, folder: Path, key: str | None) -> dict:
     if "floor_read" in result:
         result["ratio"] = result["build"] / (result["floor_read"] + result["floor_write"])
     if scale == 1:
-        result |= in_child("refresh", scale, folder, key)
+        result |= in_child("refresh", scale, folder, key) | in_child("pages", scale, folder, key)
     return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure builds, refreshes and questions.")
+    parser = argparse.ArgumentParser(description="Measure builds, refreshes, questions and pages.")
     parser.add_argument("--scales", type=float, nargs="+", default=[1, 10, 100], help="1 is one business")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "bench", help="where exports and builds are kept")
     parser.add_argument("--key", help="encrypt the warehouse with this key, as MOONWALK_WAREHOUSE_KEY would")
@@ -418,7 +444,7 @@ def main() -> None:
     if args.measure:
         scale = args.scales[0]
         made, tiny = exports(folder, scale), exports(folder, 0.02)
-        data = folder / ("refresh" if args.measure == "refresh" else f"data-{scale:g}")
+        data = folder / (args.measure if args.measure in IN_A_FOLDER_OF_ITS_OWN else f"data-{scale:g}")
         print(
             json.dumps(MEASURES[args.measure](made, data, args.key, REPEATS.get(scale, 1 if scale > 10 else 3), tiny))
         )

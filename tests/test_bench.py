@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import run
+from bench import pages, run
 
 
 def test_it_says_which_reach_a_figure_misses():
@@ -16,6 +16,35 @@ def test_it_says_which_reach_a_figure_misses():
     assert table["**build, in process**"] == ["0.79 s", "20.5 s **missed**", "1x 0.80 s, 100x 20.0 s"]
     assert table["**slowest tab's data, uncached**"] == ["41 ms **missed**", "", "1x 40 ms, 100x 500 ms"]
     assert "refresh_data, unchanged exports" not in table
+
+
+def test_a_page_is_held_to_its_median_and_shows_its_slowest_load():
+    taken = {
+        "Trends by week": {
+            "first_numbers": {"median": 140.2, "max": 231.6},
+            "charts": {"median": 700.4, "max": 1204.0},
+        },
+        "Insights": {"first_numbers": {"median": 84, "max": 92}},
+    }
+    table = dict(run.rows_of({1: {"rows": 37_000, "pages": taken}, 10: {"rows": 370_000}}))
+    del table["input rows"]
+    assert table == {
+        "page Trends by week: first numbers": ["140 ms (at most 232)", "", "1x 200 ms"],
+        "page Trends by week: charts": ["700 ms (at most 1,204) **missed**", "", "1x 700 ms"],
+        "page Insights: first numbers": ["84 ms (at most 92)", "", "1x 200 ms"],
+    }
+
+
+def test_without_a_browser_it_says_so_in_one_line(tmp_path, monkeypatch):
+    from tests.browser import conftest
+
+    monkeypatch.setattr(conftest, "CHROMIUM", str(tmp_path / "chromium"))
+    with pytest.raises(SystemExit, match="^pages need Chromium[^\n]+$"):
+        pages.measure_pages(tmp_path, tmp_path / "data", None)
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+    with pytest.raises(SystemExit, match="^pages need playwright[^\n]+$"):
+        pages.measure_pages(tmp_path, tmp_path / "data", None)
+    assert not (tmp_path / "data").exists()
 
 
 def test_it_keeps_what_people_wrote_around_the_table(tmp_path, monkeypatch):
