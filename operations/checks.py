@@ -5,38 +5,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
-from django.utils.module_loading import import_string
 
 from etl.errors import MoonwalkError
-
-
-@register(Tags.security)
-def dash_endpoints_are_guarded(app_configs, **kwargs):
-    """A decorator that can't be imported is swallowed by django-plotly-dash, and every dashboard becomes public."""
-    path = settings.PLOTLY_DASH.get("view_decorator", "")
-    try:
-        found = import_string(path)
-    except ImportError as error:
-        return [
-            Error(
-                f"The dashboards are open to everybody: PLOTLY_DASH['view_decorator'] = {path!r} can't be "
-                f"imported ({error}).",
-                hint="Name the access function: analytics.access.dash_view.",
-                id="moonwalk.E001",
-            )
-        ]
-    from django_plotly_dash.access import dash_view_decorator
-
-    if dash_view_decorator is not found:
-        return [
-            Error(
-                f"The dashboards are open to everybody: django-plotly-dash did not take the access function {path!r}.",
-                hint="Something imports django_plotly_dash.urls before the apps are ready, or "
-                "analytics/access.py can't be imported that early: run with -v 3 and mend the import.",
-                id="moonwalk.E002",
-            )
-        ]
-    return []
 
 
 @register()
@@ -48,7 +18,7 @@ def data_folder(app_configs, **kwargs):
         return [
             Error(
                 f"The data folder {folder} can't be written.",
-                id="moonwalk.E003",
+                id="moonwalk.E001",
                 hint=f"Give this account write permission on {existing}, or name another folder in MOONWALK_DATA_DIR.",
             )
         ]
@@ -80,7 +50,7 @@ def business_file(app_configs, **kwargs):
             Error(
                 str(error),
                 hint="Start from a copy of etl/business.toml; MOONWALK_BUSINESS_FILE names the copy.",
-                id="moonwalk.E004",
+                id="moonwalk.E002",
             )
         ]
     return []
@@ -98,7 +68,7 @@ def warehouse_key(app_configs, **kwargs):
         return [
             Error(
                 str(error),
-                id="moonwalk.E005",
+                id="moonwalk.E003",
                 hint="Set MOONWALK_WAREHOUSE_KEY to the key the current build was made with (empty: none), or "
                 "build anew from the exports: `manage.py refresh_data --force`.",
             )
@@ -116,7 +86,7 @@ def secret_key_is_secret(app_configs, **kwargs):
             Error(
                 "SECRET_KEY is empty and can't be kept in the data folder: everybody is signed out at each "
                 "start, and processes refuse each other's sessions.",
-                id="moonwalk.E006",
+                id="moonwalk.E004",
                 hint="Make the data folder writable, or set SECRET_KEY.",
             )
         ]
@@ -124,7 +94,7 @@ def secret_key_is_secret(app_configs, **kwargs):
         return [
             Error(
                 "SECRET_KEY is weak: who guesses it can sign in as anybody.",
-                id="moonwalk.E007",
+                id="moonwalk.E005",
                 hint="Leave it empty (one is made and kept in the data folder), or set 50 random characters: "
                 "python -c 'import secrets; print(secrets.token_urlsafe(50))'",
             )

@@ -110,6 +110,30 @@ def test_the_daily_refresh_is_on_the_business_clock():
     assert app.conf.timezone == "Asia/Dubai"
 
 
+# --- What no process starts with ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "decorator",
+    ["analytics.access.no_such_function", "analytics.no_such_module.dash_view", "", "analytics.access.can_see",
+     "django_plotly_dash.access.login_required"],
+)  # fmt: skip
+def test_no_server_starts_with_dashboards_open_to_everybody(tmp_path, decorator):
+    """gunicorn imports moonwalk.wsgi and runs no system check; django-plotly-dash swallows a wrong path."""
+    code = f"import moonwalk.settings as s; s.PLOTLY_DASH['view_decorator'] = {decorator!r}; import moonwalk.wsgi"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env={"PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(tmp_path / "data")},
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "ImproperlyConfigured: The dashboards would be open to everybody" in run.stderr
+    assert decorator in run.stderr
+
+
+def test_a_server_starts_with_the_settings_as_they_are(tmp_path):
+    assert json.loads(run_settings(tmp_path, "bool(__import__('moonwalk.wsgi'))").stdout) is True
+
+
 # --- System checks -------------------------------------------------------------------------------------------------
 
 
@@ -124,20 +148,10 @@ def test_this_installation_passes_its_checks(settings, tmp_path):
     assert not checks.run_checks()
 
 
-def test_a_wrong_dash_decorator_is_an_error(settings):
-    settings.PLOTLY_DASH = {"view_decorator": "analytics.access.no_such_function"}
-    assert ids(our_checks.dash_endpoints_are_guarded(None)) == ["moonwalk.E001"]
-
-
-def test_a_swallowed_dash_decorator_is_an_error(monkeypatch):
-    monkeypatch.setattr("django_plotly_dash.access.dash_view_decorator", None)
-    assert ids(our_checks.dash_endpoints_are_guarded(None)) == ["moonwalk.E002"]
-
-
 def test_a_data_folder_that_is_a_file_is_an_error(settings, tmp_path):
     (tmp_path / "file").write_text("")
     settings.DATA_DIR = tmp_path / "file" / "data"
-    assert ids(our_checks.data_folder(None)) == ["moonwalk.E003"]
+    assert ids(our_checks.data_folder(None)) == ["moonwalk.E001"]
     settings.DATA_DIR = tmp_path / "new" / "data"
     assert ids(our_checks.data_folder(None)) == []
 
@@ -152,20 +166,20 @@ def test_a_missing_or_wrong_business_file_is_an_error(settings, tmp_path, conten
     settings.BUSINESS_FILE = tmp_path / "business.toml"
     if content is not None:
         settings.BUSINESS_FILE.write_text(content)
-    assert ids(our_checks.business_file(None)) == ["moonwalk.E004"]
+    assert ids(our_checks.business_file(None)) == ["moonwalk.E002"]
 
 
 @pytest.mark.parametrize("key", ["secret", "a" * 60, "please-change-me-0123456789-0123456789-0123456789"])
 def test_a_weak_secret_key_is_an_error(settings, key):
     settings.SECRET_KEY = key
-    assert ids(our_checks.secret_key_is_secret(None)) == ["moonwalk.E007"]
+    assert ids(our_checks.secret_key_is_secret(None)) == ["moonwalk.E005"]
     settings.DEBUG = True
     assert ids(our_checks.secret_key_is_secret(None)) == []
 
 
 def test_a_secret_key_that_cannot_be_kept_is_an_error(settings):
     settings.SECRET_KEY_IS_KEPT = False
-    assert ids(our_checks.secret_key_is_secret(None)) == ["moonwalk.E006"]
+    assert ids(our_checks.secret_key_is_secret(None)) == ["moonwalk.E004"]
 
 
 def test_redis_is_asked_only_when_it_is_set(settings):
