@@ -85,8 +85,8 @@ HTTPS = env("MOONWALK_HTTPS")
 
 # --- Apps and middleware -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "unfold",  # before the admin: its templates win
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # before the admin: its templates win
+    "moonwalk.admin.AdminConfig",  # django.contrib.admin, open to roles
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -206,7 +206,8 @@ UNFOLD = {
 
 # --- Dashboards and static files -----------------------------------------------------------------------------------
 PLOTLY_COMPONENTS = ["dpd_components"]
-# A wrong path here would make every dashboard public without a word: moonwalk/checks.py refuses to start on one.
+# django-plotly-dash takes no notice of a wrong path here and makes every dashboard public: no process starts with
+# one (analytics/apps.py).
 PLOTLY_DASH = {"serve_locally": True, "view_decorator": "analytics.access.dash_view"}
 
 STATIC_URL = "static/"

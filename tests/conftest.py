@@ -12,7 +12,6 @@ ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 # user name -> role: one person a role, one without any, and the owner
 CAST = {"layla": "Management", "omar": "Sales", "sara": "Operations", "farid": "Finance", "dana": "Desk", "noor": None}
-IN_THE_ADMIN = ("Finance", "Desk")
 PASSWORD = "for-the-tests-only"
 
 
@@ -65,7 +64,7 @@ def people(db, django_user_model) -> dict:
 
     found = {"root": django_user_model.objects.create_superuser("root", password=PASSWORD)}
     for name, role in CAST.items():
-        user = django_user_model.objects.create_user(name, password=PASSWORD, is_staff=role in IN_THE_ADMIN)
+        user = django_user_model.objects.create_user(name, password=PASSWORD)
         if role:
             user.groups.add(Group.objects.get(name=role))
         found[name] = user

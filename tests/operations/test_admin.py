@@ -52,6 +52,55 @@ def test_who_opens_which_list(as_, name, allowed):
     assert opened == allowed
 
 
+def may_enter_the_admin(client, user, password: str) -> bool:
+    """By the admin's own sign-in page, and with a session from the other one: the two must agree."""
+    page = reverse("admin:index")
+    answer = client.post(reverse("admin:login") + f"?next={page}", {"username": user.username, "password": password})
+    by_the_admins = answer.status_code == 302 and client.get(page).status_code == 200
+    client.logout()
+    client.force_login(user)
+    assert (client.get(page).status_code == 200) is by_the_admins
+    return by_the_admins
+
+
+@pytest.mark.parametrize(
+    ("groups", "more", "enters"),
+    [
+        (["Desk"], {}, True),
+        (["Finance"], {}, True),
+        (["Sales", "Desk"], {}, True),
+        (["Management"], {}, False),
+        (["Sales"], {}, False),
+        (["Operations"], {}, False),
+        ([], {}, False),
+        (["desk"], {}, False),  # a group that is only called nearly so
+        (["Sales"], {"is_staff": True}, True),
+        (["Desk"], {"is_active": False}, False),
+        ([], {"is_staff": True, "is_active": False}, False),
+    ],
+)
+def test_the_admin_is_open_by_group_alone(client, db, django_user_model, groups, more, enters):
+    user = django_user_model.objects.create_user("new", password="for-this-test", **more)
+    user.groups.set([Group.objects.get_or_create(name=name)[0] for name in groups])
+    if user.is_active:
+        assert may_enter_the_admin(client, user, "for-this-test") is enters
+    else:
+        assert client.post(reverse("admin:login"), {"username": "new", "password": "for-this-test"}).status_code == 200
+        assert client.get(reverse("admin:index")).status_code == 302
+
+
+def test_a_person_of_the_desk_without_staff_does_the_desks_work(client, published, django_user_model):
+    user = django_user_model.objects.create_user("new", password="for-this-test")
+    user.groups.add(Group.objects.get(name="Desk"))
+    assert not user.is_staff
+    client.force_login(user)
+    assert client.get(url("order")).status_code == 200
+    client.post(url("order", "change", "M-00102"), inline("Comes on Friday"))
+    assert FollowUp.objects.get().created_by == user
+    for closed in (url("refreshrun"), reverse("admin:auth_user_changelist")):
+        assert client.get(closed).status_code == 403
+
+
 def test_a_stranger_is_asked_to_sign_in(client, db):
     answer = client.get(url("order"))
     assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/login/")
@@ -90,6 +139,7 @@ def inline(*notes: str, **more) -> dict:
     return data | more
 
 
+@pytest.mark.postgresql
 def test_the_desk_writes_a_note_on_an_order(as_, people, published):
     answer = as_("dana").post(url("order", "change", "M-00102"), inline("Called, comes on Friday"))
     assert answer.status_code == 302
@@ -98,6 +148,7 @@ def test_the_desk_writes_a_note_on_an_order(as_, people, published):
         "Called, comes on Friday", "M-00102", "CC-0001", people["dana"])  # fmt: skip
 
 
+@pytest.mark.postgresql
 def test_the_desk_writes_a_note_on_a_customer(as_, people, published):
     as_("dana").post(url("customer", "change", "CC-0001"), inline("Prefers mornings"))
     assert FollowUp.objects.get().customer_id == "CC-0001"
@@ -105,6 +156,7 @@ def test_the_desk_writes_a_note_on_a_customer(as_, people, published):
     assert "Prefers mornings" in page
 
 
+@pytest.mark.postgresql
 def test_a_note_is_added_and_changed_on_its_own_page(as_, people, published):
     client = as_("dana")
     client.post(url("followup", "add"), {"note": "Lost a button", "order": "M-00101", "customer": ""})
@@ -134,6 +186,7 @@ def test_a_note_without_sense_is_refused(as_, published, form, message):
     assert not FollowUp.objects.exists()
 
 
+@pytest.mark.postgresql
 def test_the_database_itself_wants_a_subject_and_a_note(people, published):
     for fields in ({"note": "About nobody"}, {"note": "", "customer_id": "CC-0001"}):
         with pytest.raises(IntegrityError), transaction.atomic():
@@ -150,6 +203,7 @@ def test_the_service_refuses_what_the_form_refuses(people, published):
 # --- Lists ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("model", "word", "found"),
     [
@@ -166,6 +220,7 @@ def test_search(as_, published, model, word, found):
     assert {row.pk for row in answer.context["cl"].result_list} == found
 
 
+@pytest.mark.postgresql
 def test_filters_and_days(as_, published):
     client = as_("dana")
     for query, found in (
@@ -177,11 +232,13 @@ def test_filters_and_days(as_, published):
         assert {row.pk for row in answer.context["cl"].result_list} == found, query
 
 
+@pytest.mark.postgresql
 def test_a_customers_list_counts_their_orders(as_, published):
     rows = {row.pk: row._orders for row in as_("dana").get(url("customer")).context["cl"].result_list}
     assert rows == {"CC-0001": 2, "CC-0002": 1, "CC-0003": 1}
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("model", LISTS)
 def test_a_list_asks_no_more_for_more_rows(as_, people, published, model, django_assert_max_num_queries):
     """One row more of each kind costs no query more: nothing is fetched row by row."""
@@ -204,6 +261,7 @@ def test_a_list_asks_no_more_for_more_rows(as_, people, published, model, django
     assert queries() == before
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(("model", "pk"), [("customer", "CC-0001"), ("order", "M-00101")])
 def test_a_page_asks_no_more_for_more_notes(as_, people, published, model, pk, django_assert_max_num_queries):
     client = as_("dana")
@@ -289,6 +347,7 @@ def test_the_button_wants_a_token(people):
     assert not RefreshRun.objects.exists()
 
 
+@pytest.mark.postgresql
 def test_progress_is_told_to_the_page(as_, people, published):
     run = services.run_open(trigger="button", user=people["root"])
     services.run_progress(run, step="marts", progress=44)

@@ -16,7 +16,6 @@ from django.core.management.base import BaseCommand, CommandError
 # user name -> the role (a group) it shows; None: superuser
 PEOPLE = {"admin": None, "manager": "Management", "sales": "Sales", "operations": "Operations", "finance": "Finance",
           "desk": "Desk"}  # fmt: skip
-IN_THE_ADMIN = ("Finance", "Desk")
 STAMP = ".sample.json"  # beside sample exports: which files are ours to replace
 FRESH_DAYS = 2
 
@@ -60,7 +59,7 @@ class Command(BaseCommand):
         self._say("Refreshing the figures")
         run = refresh(trigger="command")
         if run.error:
-            raise CommandError(f"The refresh {run.get_state_display()}: {run.error}")
+            raise CommandError(f"The refresh {run.get_state_display()}: {run.error_for_output}")
         self._say(f"{run.get_state_display().capitalize()}: exports of {run.as_of}")
 
     def _people(self) -> None:
@@ -70,8 +69,7 @@ class Command(BaseCommand):
             if users.filter(username=name).exists():
                 continue
             password = given or secrets.token_urlsafe(9)
-            user = users.create_user(name, password=password, is_superuser=role is None,
-                                     is_staff=role is None or role in IN_THE_ADMIN)  # fmt: skip
+            user = users.create_user(name, password=password, is_superuser=role is None, is_staff=role is None)
             if role:
                 user.groups.add(Group.objects.get(name=role))
             made.append((name, role or "superuser", password))
