@@ -195,26 +195,32 @@ class Warehouse:
             self.write_manifest(build_id, manifest)
         _write_atomically(self.root / "current", build_id + "\n")
 
-    def rollback(self, build_id: str | None = None) -> str:
-        """Publish an earlier build (none named: the published one before the current) and return its id."""
-        builds = self.builds()
+    def earlier(self, build_id: str | None = None) -> str:
+        """The published build to go back to: the one named, else the one before the current. Raises WarehouseError
+        when there is none, or when it can't be opened."""
+        builds = [b for b in self.builds() if b.manifest.get("published")]
         if build_id is None:
-            current = next((i for i, b in enumerate(builds) if b.current), None)
-            earlier = [b for b in builds[(current or 0) + 1 :] if b.manifest.get("published")]
-            if current is None or not earlier:
+            current = next((i for i, b in enumerate(builds) if b.current), len(builds))
+            if not builds[current + 1 :]:
                 raise WarehouseError("There is no earlier published build to roll back to.")
-            build_id = earlier[0].build_id
+            build_id = builds[current + 1].build_id
         elif build_id not in {b.build_id for b in builds}:
-            raise WarehouseError(f"There is no build {build_id}: `manage.py warehouse list` shows those there are.")
-        self.connect(build_id).close()  # a build that cannot be opened must not be published
-        target = next(b for b in builds if b.build_id == build_id)
+            raise WarehouseError(
+                f"There is no published build {build_id}: `manage.py warehouse list` shows those there are."
+            )
+        self.connect(build_id).close()
+        return build_id
+
+    def rollback(self, build_id: str) -> None:
+        """Make a build that earlier() gave the one that pages read; what was published after it counts as left."""
+        builds = self.builds()
+        target = next(b for b in builds if b.build_id == self.earlier(build_id))
         for build in builds:  # so that the next refresh does not publish the same inputs again by itself
             later = build.created > target.created and build.build_id != build_id
             if later and build.manifest.get("published") and not build.manifest.get("rolled_back"):
                 stamp = datetime.now().astimezone().isoformat(timespec="seconds")
                 self.write_manifest(build.build_id, build.manifest | {"rolled_back": stamp})
         self.publish(build_id)
-        return build_id
 
     def rolled_back(self) -> set[str]:
         """The `inputs` of builds somebody rolled back: not published again without being told to."""

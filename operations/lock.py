@@ -6,6 +6,7 @@ import socket
 import threading
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 from django.db import connection
 from django.utils import timezone
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
 STALE_AFTER = timedelta(seconds=90)  # nine heartbeats missed: a process on another machine is taken for dead
+# On this machine a process that lives is no dead one: a first load's long transaction may hold its heartbeat back.
+# But its number may have been given to another process meanwhile.
+REUSED_AFTER = timedelta(hours=1)
 
 
 class RefreshBusy(MoonwalkError):
@@ -24,9 +28,17 @@ class RefreshBusy(MoonwalkError):
 
     def __init__(self, run: RefreshRun | None):
         self.run = run
-        since = f" since {timezone.localtime(run.started_at):%H:%M:%S}" if run else ""
-        step = f" (step {run.step}, {run.progress} %)" if run and run.step else ""
-        super().__init__(f"A refresh is already running{since}{step}. Wait for it to end, then try again.")
+        super().__init__(f"{self._how_far(run)} Wait for it to end, then try again.")
+
+    @staticmethod
+    def _how_far(run: RefreshRun | None) -> str:
+        if run is None:
+            return "A refresh is already running; it has only just begun."
+        since = f"since {timezone.localtime(run.started_at):%H:%M:%S}"
+        if run.state == RefreshRun.State.QUEUED:
+            return f"A refresh is already waiting for its turn {since}."
+        step = f" (step {run.step}, {run.progress} %)" if run.step else ""
+        return f"A refresh is already running {since}{step}."
 
 
 class LockLost(Exception):
@@ -40,9 +52,13 @@ def running() -> RefreshLock | None:
 
 
 def _is_dead(row: RefreshLock) -> bool:
-    if row.heartbeat_at is None or row.heartbeat_at < timezone.now() - STALE_AFTER:
+    """Is the holder gone? On this machine its process says so; of another machine only the heartbeat is known."""
+    if row.heartbeat_at is None or row.pid is None:
         return True
-    return row.host == socket.gethostname() and not _process_exists(row.pid or 0)
+    silence = timezone.now() - row.heartbeat_at
+    if row.host == socket.gethostname():
+        return not _process_exists(row.pid) or silence > REUSED_AFTER
+    return silence > STALE_AFTER
 
 
 def _process_exists(pid: int) -> bool:
@@ -50,9 +66,12 @@ def _process_exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # somebody else's process
         return True
-    return True
+    try:  # one that was killed and whose parent has not looked yet still has its number
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:  # no /proc on this system, or gone in this moment: the next try sees that
+        return True
 
 
 class Lock:
@@ -70,8 +89,9 @@ class Lock:
             raise RefreshBusy(row.run)
         if row.holder:
             log.warning("taking over the refresh lock: its holder (process %s on %s) died", row.pid, row.host)
-        # Compare and swap: of two processes that saw the same dead or absent holder, one wins.
-        taken = RefreshLock.objects.filter(pk=1, holder=row.holder).update(
+        # Compare and swap: of two processes that saw the same dead or absent holder, one wins; and a holder that was
+        # only late and gave a sign of life since we looked keeps it.
+        taken = RefreshLock.objects.filter(pk=1, holder=row.holder, heartbeat_at=row.heartbeat_at).update(
             holder=self.token, run=None, host=socket.gethostname(), pid=os.getpid(), heartbeat_at=timezone.now()
         )
         if not taken:

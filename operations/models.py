@@ -4,6 +4,8 @@ Imported columns belong to CleanCloud: only the refresh writes them. What staff 
 refresh touches.
 """
 
+import re
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -145,6 +147,14 @@ class FollowUp(models.Model):
             raise ValidationError({"order": f"Order {self.order_id} is another customer's: {self.order.customer}."})
 
 
+_UNEXPECTED = re.compile(r"(\w+): ")  # no sentence of our own begins with one word and a colon
+
+
+def unexpected(error: BaseException) -> str:
+    """How a run's record keeps an exception that nobody foresaw: "Type: what it said"."""
+    return f"{type(error).__name__}: {error}"
+
+
 class RefreshRun(models.Model):
     """The record of one refresh: what it did, how long it took, and why it stopped when it did."""
 
@@ -213,6 +223,13 @@ class RefreshRun(models.Model):
     @property
     def is_under_way(self) -> bool:
         return self.state in self.UNDERWAY
+
+    @property
+    def error_for_output(self) -> str:
+        """The error as a terminal, a log or cron's mail may have it: of a surprise only its type, as its text may
+        hold a customer's data. Sentences of our own stay whole."""
+        surprise = _UNEXPECTED.match(self.error) if self.state in (self.State.FAILED, self.State.PUBLISHING) else None
+        return f"{surprise[1]}. What it said: see the run's page in the admin." if surprise else self.error
 
 
 class RefreshLock(models.Model):

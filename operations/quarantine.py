@@ -1,5 +1,6 @@
 """Rows that a refresh set aside, for the page of its run. Which files there are the disk says, never the URL."""
 
+import csv
 import io
 import shutil
 from typing import TYPE_CHECKING
@@ -35,10 +36,31 @@ def csv_of(run: RefreshRun, kind: str) -> io.BytesIO:
     return io.BytesIO(open_kept(file, settings.WAREHOUSE_KEY or None))
 
 
+def places(build_id: str, most: int = 20) -> dict[str, dict[str, dict]]:
+    """Where a build's rows were rejected, without what stands in them: {kind: {rule: {"file", "count", "rows"}}}, the
+    numbers of the first `most` rows as they stand in the file."""
+    from etl.landing import open_kept, quarantine_files
+
+    found: dict[str, dict[str, dict]] = {}
+    for kind, file in quarantine_files(settings.DATA_DIR, build_id).items():
+        text = open_kept(file, settings.WAREHOUSE_KEY or None).decode("utf-8-sig")
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            rule = found.setdefault(kind, {}).setdefault(row["rule"], {"file": row["file"], "count": 0, "rows": []})
+            rule["count"] += 1
+            if len(rule["rows"]) < most:
+                rule["rows"].append(int(row["row"]))
+    return found
+
+
+def remove(build_id: str) -> None:
+    """Remove the rows that one build set aside."""
+    shutil.rmtree(settings.DATA_DIR / "quarantine" / build_id, ignore_errors=True)
+
+
 def sweep(house: "Warehouse") -> None:
     """Remove rows set aside by builds that are gone: they hold people's names, and nobody can look at them any more."""
     root = settings.DATA_DIR / "quarantine"
     kept = {b.build_id for b in house.builds()}
     for folder in root.iterdir() if root.is_dir() else ():
         if folder.name not in kept:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder.name)

@@ -25,7 +25,7 @@ from django.utils.module_loading import import_string
 from etl.errors import MoonwalkError, WarehouseError
 from operations import quarantine, services
 from operations.lock import Lock, RefreshBusy, running
-from operations.models import RefreshRun
+from operations.models import RefreshRun, unexpected
 
 if TYPE_CHECKING:
     from etl.warehouse import Warehouse
@@ -119,13 +119,11 @@ def start(*, user, force: bool = False) -> RefreshRun:
     MoonwalkError when the queue can't be reached.
     """
     held = running()
-    if (
-        held
-        or RefreshRun.objects.filter(
-            state=RefreshRun.State.QUEUED, started_at__gt=timezone.now() - QUEUE_PATIENCE
-        ).exists()
-    ):
-        raise RefreshBusy(held.run if held else None)
+    waiting = RefreshRun.objects.filter(
+        state=RefreshRun.State.QUEUED, started_at__gt=timezone.now() - QUEUE_PATIENCE
+    ).first()
+    if held or waiting:
+        raise RefreshBusy(held.run if held and held.run else waiting)
     run = services.run_queue(trigger=RefreshRun.Trigger.BUTTON, user=user, force=force)
     if not settings.REDIS_URL:
         # No daemon: a server that is asked to stop lets the refresh end first.
@@ -167,7 +165,7 @@ def rollback(build_id: str | None = None, *, user=None) -> RefreshRun:
     with Lock() as lock:
         house = warehouse()
         _tidy_up(house)
-        target = _earlier_build(house, build_id)
+        target = house.earlier(build_id)
         run = services.run_open(trigger=RefreshRun.Trigger.ROLLBACK, user=user)
         lock.attach(run)
         with _recorded(run):
@@ -184,9 +182,7 @@ def prune() -> list[str]:
     with Lock():
         house = warehouse()
         _tidy_up(house)
-        removed = house.prune(KEEP_SETS)
-        quarantine.sweep(house)
-        return removed
+        return _prune(house)
 
 
 # --- Steps ---------------------------------------------------------------------------------------------------------
@@ -211,7 +207,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
     try:
         manifest = dict(build.manifest)
         if not run.forced and _was_rolled_back(house, manifest):
-            house.discard(build.build_id)
+            _drop(house, build.build_id)
             _nothing_new(
                 run,
                 house,
@@ -224,14 +220,15 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
         manifest["seconds"] = manifest["seconds"] | progress.seconds
         house.write_manifest(build.build_id, manifest)
         if run.dry_run:
-            house.discard(build.build_id)
+            manifest["rejected"] = quarantine.places(build.build_id)
+            _drop(house, build.build_id)
             services.run_mark_checked(run, manifest=manifest)
             return
         with closing(house.connect(build.build_id)) as con:
             _sync(run, lock, con, build.build_id, manifest, progress)
     except BaseException:
         if run.state != RefreshRun.State.PUBLISHING:
-            house.discard(build.build_id)
+            _drop(house, build.build_id)
         raise
     _publish(run, house, manifest, progress)
 
@@ -284,8 +281,7 @@ def _publish(run: RefreshRun, house: "Warehouse", manifest: dict, progress: Prog
             "warnings": [*manifest.get("warnings", []), *warnings],
         },
     )
-    house.prune(KEEP_SETS)
-    quarantine.sweep(house)
+    _prune(house)
 
 
 def _publish_files(house: "Warehouse", build_id: str) -> list[str]:
@@ -302,6 +298,19 @@ def _publish_files(house: "Warehouse", build_id: str) -> list[str]:
     return []
 
 
+def _drop(house: "Warehouse", build_id: str) -> None:
+    """Remove a candidate with the rows it set aside: nobody could look at them any more."""
+    house.discard(build_id)
+    quarantine.remove(build_id)
+
+
+def _prune(house: "Warehouse") -> list[str]:
+    """Remove builds older than the last sets of exports, and the rows they set aside; the builds' ids."""
+    removed = house.prune(KEEP_SETS)
+    quarantine.sweep(house)
+    return removed
+
+
 def _nothing_new(run: RefreshRun, house: "Warehouse", *warnings: str) -> None:
     current = house.current() or ""
     services.run_mark_nothing_new(
@@ -313,9 +322,10 @@ def _nothing_new(run: RefreshRun, house: "Warehouse", *warnings: str) -> None:
 
 
 def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
-    """Finish the run that died between commit and pointer, mark dead ones failed, drop their candidates.
+    """Finish the run that died between commit and pointer, mark dead ones failed, drop what they left on disk.
 
-    Called with the lock held: every run still under way is a dead one's (`but` aside, which is about to start).
+    Called with the lock held: every run still under way is a dead one's (`but` aside, which is about to start), and
+    nobody is writing a file.
     """
     for run in RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHING):
         try:
@@ -328,9 +338,12 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
     late = RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__lt=timezone.now() - QUEUE_PATIENCE)
     for run in late.exclude(pk=but.pk if but else None):
         services.run_mark_failed(run, error="No worker took it up: is the Celery worker running?")
-    for build in house.builds():
-        if not build.manifest.get("published") and not build.current:
-            house.discard(build.build_id)
+    for file in house.root.glob("*.duckdb"):  # unfinished ones too: builds() leaves them out
+        if not house.manifest(file.stem).get("published") and file.stem != house.current():
+            _drop(house, file.stem)
+    quarantine.sweep(house)
+    for partial in (settings.DATA_DIR / "landing").glob(".*.partial"):
+        partial.unlink(missing_ok=True)
 
 
 def _live_fingerprint(house: "Warehouse") -> str | None:
@@ -348,22 +361,6 @@ def _was_rolled_back(house: "Warehouse", manifest: dict) -> bool:
     return manifest["inputs"] in house.rolled_back() or manifest["fingerprint"] in left
 
 
-def _earlier_build(house: "Warehouse", build_id: str | None) -> str:
-    """The build to go back to. Raises WarehouseError when it isn't there or can't be opened."""
-    builds = [b for b in house.builds() if b.manifest.get("published")]
-    if build_id is None:
-        current = next((i for i, b in enumerate(builds) if b.current), len(builds))
-        if not builds[current + 1 :]:
-            raise WarehouseError("There is no earlier published build to roll back to.")
-        build_id = builds[current + 1].build_id
-    elif build_id not in {b.build_id for b in builds}:
-        raise WarehouseError(
-            f"There is no published build {build_id}: `manage.py warehouse list` shows those there are."
-        )
-    house.connect(build_id).close()
-    return build_id
-
-
 @contextmanager
 def _recorded(run: RefreshRun) -> Iterator[None]:
     """Whatever ends the run ends up in its record; bad input and surprises don't travel further, a Ctrl-C does."""
@@ -378,7 +375,7 @@ def _recorded(run: RefreshRun) -> Iterator[None]:
         # Where it happened goes to the log; what it said may hold a customer's data and stays in the database.
         where = "".join(traceback.format_tb(error.__traceback__))
         log.error("refresh %s failed: %s\n%s", run.pk, type(error).__name__, where)
-        _end(run, services.run_mark_failed, f"{type(error).__name__}: {error}")
+        _end(run, services.run_mark_failed, unexpected(error))
     except BaseException:
         _end(run, services.run_mark_failed, "Stopped by hand.")
         raise

@@ -85,7 +85,7 @@ def test_rollback_goes_one_published_build_back_and_remembers_what_was_left(hous
     make(house, "20260301-a", 1)
     make(house, "20260302-b", 2, publish=False)
     make(house, "20260303-c", 3)
-    assert house.rollback() == "20260301-a"
+    house.rollback(house.earlier())
     assert house.current() == "20260301-a"
     assert house.rolled_back() == {"20260303-c"}
     house.publish("20260303-c")
@@ -95,11 +95,15 @@ def test_rollback_goes_one_published_build_back_and_remembers_what_was_left(hous
 def test_rollback_to_a_named_build_or_to_none(house):
     for day in (1, 2, 3):
         make(house, f"2026030{day}-a", day)
-    assert house.rollback("20260301-a") == "20260301-a"
+    make(house, "20260304-b", 4, publish=False)
+    house.rollback("20260301-a")
+    assert house.current() == "20260301-a"
     with pytest.raises(WarehouseError, match="no earlier published build"):
-        house.rollback()
-    with pytest.raises(WarehouseError, match="There is no build"):
-        house.rollback("20990101-x")
+        house.earlier()
+    for unknown in ("20990101-x", "20260304-b"):
+        with pytest.raises(WarehouseError, match=f"There is no published build {unknown}"):
+            house.rollback(unknown)
+    assert house.current() == "20260301-a"
 
 
 def test_prune_keeps_the_last_sets_of_exports_and_every_rebuild_of_the_newest(house):

@@ -4,6 +4,7 @@ import os
 from contextlib import closing
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -35,6 +36,7 @@ def rows(build_id: str | None, sql: str) -> list[tuple]:
 # --- What a refresh brings -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgresql
 def test_it_publishes_and_syncs(folder, people):
     found = run(user=people["root"])
     assert (found.state, found.error) == (State.PUBLISHED, "")
@@ -56,12 +58,14 @@ def test_it_publishes_and_syncs(folder, people):
     assert RefreshLock.objects.get().holder == ""
 
 
+@pytest.mark.postgresql
 def test_a_customer_known_from_orders_alone_gets_a_row(folder):
     run()
     stranger = Customer.objects.get(pk="CC-0003")
     assert (stranger.in_latest_export, stranger.orders.get().pk) == (False, "M-00103")
 
 
+@pytest.mark.postgresql
 def test_a_text_longer_than_its_column_is_cut(folder):
     exports.write(folder, customers={1: exports.CUSTOMERS[1].replace("Dana Haddad", "D" * 1000)})
     assert run().state == State.PUBLISHED
@@ -74,6 +78,7 @@ def test_published_files_are_there_for_excel(folder, data_dir):
     assert (data_dir / "published" / "sales.parquet").stat().st_size > 0
 
 
+@pytest.mark.postgresql
 def test_only_changed_rows_are_written(folder):
     run()
     before = dict(Order.objects.values_list("pk", "synced_at"))
@@ -87,6 +92,7 @@ def test_only_changed_rows_are_written(folder):
     assert Order.objects.get(pk="M-00102").paid
 
 
+@pytest.mark.postgresql
 def test_rows_gone_are_kept_and_marked_and_come_back(folder, people):
     run()
     services.followup_add(note="Call her back", user=people["dana"], order=Order.objects.get(pk="H-00201"))
@@ -158,6 +164,66 @@ def test_a_dry_run_publishes_nothing(folder):
     assert Order.objects.count() == 0
 
 
+# --- What is left on disk ------------------------------------------------------------------------------------------
+
+BROKEN = exports.ORDERS | {104: ",1,36319,Moon Walk,2026-02-01,,2026-02-09,,,0,1,9.00,0,,,Ready"}
+
+
+def builds_with_rows_set_aside(data_dir) -> list[str]:
+    return sorted(p.name for p in (data_dir / "quarantine").iterdir())
+
+
+def builds_on_disk(data_dir) -> list[str]:
+    return sorted(p.stem for p in (data_dir / "warehouse").glob("*.duckdb"))
+
+
+@pytest.mark.parametrize("key", ["", "correct horse battery staple"])
+def test_a_dry_run_leaves_no_rows_behind_but_says_where_they_were(folder, data_dir, settings, key):
+    settings.WAREHOUSE_KEY = key
+    exports.write(folder, orders=BROKEN | {105: BROKEN[104].replace("9.00", "8.00")})
+    found = run(dry_run=True)
+    assert found.manifest["files"]["orders"]["quarantined"] == {"no order ID": 2}
+    assert found.manifest["rejected"] == {
+        "orders": {"no order ID": {"file": "CC-Orders-2026-03-05.csv", "count": 2, "rows": [6, 7]}}
+    }
+    assert builds_with_rows_set_aside(data_dir) == builds_on_disk(data_dir) == []
+
+
+def test_exports_that_were_rolled_back_leave_no_rows_behind(folder, data_dir):
+    first = run()
+    exports.write(folder, orders=BROKEN)
+    second = run()
+    refresh.rollback()
+    assert run().state == State.NOTHING_NEW
+    assert builds_on_disk(data_dir) == sorted([first.build_id, second.build_id])
+    assert builds_with_rows_set_aside(data_dir) == [second.build_id]
+
+
+@pytest.mark.parametrize("where", ["operations.refresh.enrich_candidate", "operations.sync.sync"])
+def test_a_failure_after_the_build_leaves_no_rows_behind(folder, data_dir, monkeypatch, where):
+    exports.write(folder, orders=BROKEN)
+    monkeypatch.setattr(where, lambda *a: 1 / 0)
+    assert run().state == State.FAILED
+    assert builds_with_rows_set_aside(data_dir) == builds_on_disk(data_dir) == []
+
+
+def test_what_a_dead_refresh_left_is_gone_after_the_next_even_when_nothing_is_new(folder, data_dir):
+    exports.write(folder, orders=BROKEN)
+    live = run()
+    for build_id in ("20260301-060000-finished", "20260301-060000-unfinished"):
+        (data_dir / "warehouse" / f"{build_id}.duckdb").write_bytes(b"half")
+        (data_dir / "quarantine" / build_id).mkdir()
+        (data_dir / "quarantine" / build_id / "orders.csv").write_text("Dana Haddad")
+    manifest = {k: v for k, v in live.manifest.items() if k != "published"}
+    refresh.warehouse().write_manifest("20260301-060000-finished", manifest)
+    (data_dir / "quarantine" / "20260301-060000-staged").mkdir()
+    kept = sorted(p.name for p in (data_dir / "landing").iterdir())
+    (data_dir / "landing" / ".0a1b.csv.sealed.partial").write_text("Dana Haddad")
+    assert run().state == State.NOTHING_NEW
+    assert builds_on_disk(data_dir) == builds_with_rows_set_aside(data_dir) == [live.build_id]
+    assert sorted(p.name for p in (data_dir / "landing").iterdir()) == kept
+
+
 # --- What goes wrong -----------------------------------------------------------------------------------------------
 
 
@@ -173,6 +239,7 @@ def test_bad_input_is_refused_and_the_old_data_stays(folder):
     assert Order.objects.count() == 4
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("where", ["operations.refresh.enrich_candidate", "operations.sync._write"])
 def test_a_surprise_leaves_the_old_build_and_no_candidate(folder, monkeypatch, where, caplog):
     first = run()
@@ -218,6 +285,7 @@ def test_ctrl_c_ends_the_run(folder, monkeypatch):
 # --- One at a time -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgresql
 def test_a_second_refresh_is_told_about_the_first(folder):
     first = services.run_open(trigger="command")
     services.run_progress(first, step="marts", progress=41)
@@ -228,6 +296,21 @@ def test_a_second_refresh_is_told_about_the_first(folder):
     assert run().state == State.PUBLISHED
 
 
+def test_a_second_click_says_since_when_the_first_waits(folder, monkeypatch, people):
+    monkeypatch.setattr(refresh, "_run_in_thread", lambda run_id: None)  # a worker that is slow to come
+    first = refresh.start(user=people["root"])
+    with pytest.raises(lock.RefreshBusy, match=r"already waiting for its turn since \d\d:\d\d:\d\d\. Wait") as busy:
+        refresh.start(user=people["root"])
+    assert busy.value.run == first
+    with lock.Lock(), pytest.raises(lock.RefreshBusy, match="already waiting") as busy:  # taken, its run not yet told
+        refresh.start(user=people["root"])
+    assert busy.value.run == first
+    RefreshRun.objects.all().delete()
+    with lock.Lock(), pytest.raises(lock.RefreshBusy, match="already running; it has only just begun"):
+        refresh.start(user=people["root"])
+
+
+@pytest.mark.postgresql
 def test_a_dead_process_on_this_machine_loses_the_lock_at_once(folder):
     dead = os.fork()
     if dead == 0:
@@ -237,6 +320,49 @@ def test_a_dead_process_on_this_machine_loses_the_lock_at_once(folder):
     assert run().state == State.PUBLISHED
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+def test_a_killed_process_whose_parent_has_not_looked_yet_is_dead(folder):
+    dead = os.fork()
+    if dead == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)  # ended, and its number still taken
+    try:
+        os.kill(dead, 0)
+        hold(pid=dead, age=timedelta(0))
+        assert run().state == State.PUBLISHED
+    finally:
+        os.waitpid(dead, 0)
+
+
+@pytest.mark.postgresql
+def test_a_living_process_on_this_machine_keeps_the_lock_though_its_heartbeat_is_held_back(folder):
+    """A first load's transaction may take minutes, in which SQLite takes no heartbeat."""
+    hold(pid=os.getppid(), age=lock.STALE_AFTER * 20)
+    assert lock.running()
+    with pytest.raises(lock.RefreshBusy):
+        run()
+    hold(pid=os.getppid(), age=lock.REUSED_AFTER + timedelta(seconds=1))  # its number is another process's by now
+    assert lock.running() is None
+    assert run().state == State.PUBLISHED
+
+
+@pytest.mark.postgresql
+def test_a_sign_of_life_between_look_and_take_keeps_the_lock(folder, monkeypatch):
+    hold(host="another-machine", age=lock.STALE_AFTER * 2)
+    judge = lock._is_dead
+
+    def judge_slowly(row):
+        dead = judge(row)
+        RefreshLock.objects.update(heartbeat_at=timezone.now())
+        return dead
+
+    monkeypatch.setattr(lock, "_is_dead", judge_slowly)
+    with pytest.raises(lock.RefreshBusy):
+        run()
+    assert RefreshLock.objects.get().holder == "somebody"
+
+
+@pytest.mark.postgresql
 def test_a_process_elsewhere_loses_it_after_missed_heartbeats(folder):
     hold(host="another-machine", age=timedelta(seconds=30))
     with pytest.raises(lock.RefreshBusy):
@@ -250,6 +376,7 @@ def hold(*, age: timedelta, host: str = "", pid: int = 1) -> None:
     RefreshLock.objects.filter(pk=1).update(holder="somebody", host=host, pid=pid, heartbeat_at=timezone.now() - age)
 
 
+@pytest.mark.postgresql
 def test_whoever_was_taken_for_dead_writes_nothing(folder, monkeypatch):
     """The first process slept through its heartbeats, a second one took over: the first may not sync any more."""
 
@@ -265,6 +392,7 @@ def test_whoever_was_taken_for_dead_writes_nothing(folder, monkeypatch):
     assert RefreshLock.objects.get().holder == "the second process"
 
 
+@pytest.mark.postgresql
 def test_the_heartbeat_beats(folder, monkeypatch):
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.01)
     beats = []
@@ -275,6 +403,7 @@ def test_the_heartbeat_beats(folder, monkeypatch):
     assert not held._thread.is_alive()
 
 
+@pytest.mark.postgresql
 def test_dead_runs_are_marked(folder):
     running = services.run_open(trigger="schedule")
     services.run_progress(running, step="stage", progress=30)
@@ -289,6 +418,7 @@ def test_dead_runs_are_marked(folder):
     assert fresh.state == State.QUEUED
 
 
+@pytest.mark.postgresql
 def test_a_run_that_was_ended_is_never_written_again(folder):
     found = services.run_open(trigger="command")
     services.run_mark_failed(RefreshRun.objects.get(pk=found.pk), error="taken over")
@@ -307,6 +437,7 @@ def two_builds(folder):
     return first, run()
 
 
+@pytest.mark.postgresql
 def test_a_rollback_takes_customers_and_orders_along(two_builds):
     first, second = two_builds
     assert not Order.objects.get(pk="H-00201").in_latest_export

@@ -60,8 +60,10 @@ class Command(BaseCommand):
         return None
 
     def _print_json(self, run):
-        failed = run.state in ("refused", "failed", "publishing")
-        content = {"result": run.state, "error": run.error} if failed else {**run.manifest, "result": run.state}
+        if run.state in ("refused", "failed", "publishing"):
+            content = {"result": run.state, "error": run.error_for_output}
+        else:
+            content = {**run.manifest, "result": run.state}
         if run.state == "nothing_new" and run.warnings:
             content["warnings"] = [*content.get("warnings", []), *run.warnings]
         self.stdout.write(json.dumps(content, indent=1))
@@ -111,6 +113,8 @@ def _report(run) -> None:
         console.width = 160  # a log file or another program: whole lines
     if run.state in ("published", "checked"):
         console.print(_files_table(run.manifest))
+        for line in _rejected(run.manifest.get("rejected", {})):
+            console.print(escape(line), soft_wrap=True)
         steps = "  ".join(f"{step} {seconds:.2f}" for step, seconds in run.seconds.items())
         console.print(f"Seconds by step: {steps}  (together {sum(run.seconds.values()):.2f})")
         for table, count in run.counts.items():
@@ -121,7 +125,7 @@ def _report(run) -> None:
     for warning in run.warnings:
         console.print(f"[yellow]Warning:[/] {escape(str(warning))}", soft_wrap=True)
     if run.error:
-        console.print(f"[red]{RESULTS[run.state]}:[/] {escape(run.error)}", soft_wrap=True)
+        console.print(f"[red]{RESULTS[run.state]}:[/] {escape(run.error_for_output)}", soft_wrap=True)
         console.print("The last good data stays live.")
     else:
         style = "green" if run.state == "published" else "bold"
@@ -130,6 +134,16 @@ def _report(run) -> None:
             f"exports of {run.as_of or '-'}",
             soft_wrap=True,
         )
+
+
+def _rejected(places: dict) -> list[str]:
+    """A line a file and rule of a dry run, which keeps no rejected rows: where they stand in the export."""
+    return [
+        f"{found['file']}: {rule} in row{'s' if found['count'] > 1 else ''} {', '.join(map(str, found['rows']))}"
+        + (f" and {found['count'] - len(found['rows']):,} more" if found["count"] > len(found["rows"]) else "")
+        for rules in places.values()
+        for rule, found in rules.items()
+    ]
 
 
 def _files_table(manifest: dict):

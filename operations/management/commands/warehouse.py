@@ -64,7 +64,7 @@ class Command(BaseCommand):
 
         run = rollback(build_id)
         if run.error:
-            self.stderr.write(f"Not rolled back: {run.error}")
+            self.stderr.write(f"Not rolled back: {run.error_for_output}")
             sys.exit(1)
         self.stdout.write(
             f"Live again: build {run.build_id}, exports of {run.as_of}. The exports of later builds are not "
