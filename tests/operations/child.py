@@ -1,7 +1,8 @@
 """A refresh in a process of its own that kills itself, hard, at a named point: python -m tests.operations.child POINT.
 
-POINT: a step of the refresh (killed as it starts); or a function, as module:name, before (-) or after (+) its work:
-"-etl.warehouse:Warehouse.publish". Without POINT the refresh runs to its end. Prints the run's state.
+POINT: a step of the refresh (killed as it starts); or a function, as module:name, before (-) or after (+) its work, or
+in its midst (#: as it is about to put the file it wrote in its place): "-etl.warehouse:Warehouse.publish".
+Without POINT the refresh runs to its end. Prints the run's state.
 """
 
 import functools
@@ -9,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 
 import django
 
@@ -25,7 +27,9 @@ def die_at(point: str) -> None:
     original = getattr(owner, attribute)
 
     def deadly(*args, **kwargs):
-        if when == "+":
+        if when == "#":
+            Path.replace = die
+        if when in "+#":
             original(*args, **kwargs)
         die()
 
