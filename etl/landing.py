@@ -29,8 +29,8 @@ def _cipher(key: str):
     return AESGCM(hashlib.scrypt(key.encode(), salt=b"moonwalk files", n=1 << 14, r=8, p=1, dklen=32))
 
 
-def seal(plain: BinaryIO, target: Path, key: str) -> str:
-    """Write what `plain` holds encrypted to `target`, whole or not at all. Returns the SHA-256 of the plain bytes."""
+def seal(plain: BinaryIO, target: Path, key: str, sha256: str | None = None) -> bool:
+    """Write what `plain` holds encrypted to `target`, whole or not at all: not when it lacks the content hash given."""
     cipher, nonce, content = _cipher(key), os.urandom(8), hashlib.sha256()
     partial = target.with_name(f".{target.name}.partial")
     with partial.open("wb") as out:
@@ -44,8 +44,11 @@ def seal(plain: BinaryIO, target: Path, key: str) -> str:
             if not following:
                 break
             block, counter = following, counter + 1
+    if sha256 not in (None, content.hexdigest()):
+        partial.unlink()
+        return False
     partial.replace(target)
-    return content.hexdigest()
+    return True
 
 
 def unseal(path: Path, key: str) -> Iterator[bytes]:
@@ -83,14 +86,13 @@ def keep_input(source: Path, sha256: str, folder: Path, key: str | None) -> Path
     partial = target.with_name(f".{target.name}.partial")
     if key:
         with source.open("rb") as file:  # never a plain copy, not for a moment
-            kept = seal(file, target, key)
+            kept = seal(file, target, key, sha256)
     else:
         shutil.copyfile(source, partial)
         with partial.open("rb") as file:
-            kept = hashlib.file_digest(file, "sha256").hexdigest()
-        partial.replace(target)
-    if kept != sha256:
-        target.unlink()
+            kept = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        partial.replace(target) if kept else partial.unlink()
+    if not kept:
         raise ExportError(f"{source.name} changed while it was being read: wait for it, then refresh again.")
     return target
 

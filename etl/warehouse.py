@@ -124,6 +124,7 @@ class Warehouse:
             con.execute("SET enable_progress_bar = false")  # the refresh has its own
             options = ["READ_ONLY"] if read_only else []
             if self.key:
+                con.execute("SET temp_file_encryption = true")  # what does not fit in memory lies on disk for a while
                 options.append(f"ENCRYPTION_KEY {_quote(self.key)}")
                 if writing:
                     extension = _httpfs()

@@ -18,7 +18,7 @@ def test_a_sealed_file_opens_to_the_same_bytes(tmp_path, size):
     source, content = tmp_path / "in.csv", os.urandom(size)
     source.write_bytes(content)
     with source.open("rb") as file:
-        assert landing.seal(file, tmp_path / "out.csv.sealed", "a key") == digest(source)
+        assert landing.seal(file, tmp_path / "out.csv.sealed", "a key", digest(source))
     assert landing.open_kept(tmp_path / "out.csv.sealed", "a key") == content
 
 
