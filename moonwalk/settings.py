@@ -200,6 +200,22 @@ UNFOLD = {
     "SITE_SUBHEADER": "Customers and orders",
     "SITE_URL": "/",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("icon.svg")}],
+    # The pages' brand blue in the admin's steps, light to dark, so that both halves are one house.
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.5% .012 248)",
+            "100": "oklch(94.5% .027 248)",
+            "200": "oklch(89.5% .052 248)",
+            "300": "oklch(81.5% .088 248)",
+            "400": "oklch(70.5% .115 248)",
+            "500": "oklch(58.5% .118 249)",
+            "600": "oklch(47.5% .107 250)",
+            "700": "oklch(40.5% .100 250)",
+            "800": "oklch(35.5% .083 250)",
+            "900": "oklch(31.5% .066 250)",
+            "950": "oklch(24.5% .050 250)",
+        },
+    },
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
 }

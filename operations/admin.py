@@ -8,7 +8,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Case, Count, OuterRef, Subquery, When
 from django.http import FileResponse, Http404, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -119,6 +119,7 @@ class CustomerAdmin(ImportedAdmin):
     search_fields = ("name", "phone", "email", "customer_id")
     search_help_text = "Name, phone, e-mail or customer number"
     date_hierarchy = "signed_up"
+    ordering = (Case(When(name="", then=1), default=0), "name", "customer_id")  # the nameless come last
     inlines = (CustomerFollowUpInline,)
     fieldsets = (
         (None, {"fields": (("customer_id", "name"), ("phone", "email"), ("store", "area", "route"), "their_orders")}),
@@ -142,7 +143,11 @@ class CustomerAdmin(ImportedAdmin):
     @display(description="orders")
     def their_orders(self, customer):
         url = reverse("admin:operations_order_changelist") + f"?customer__customer_id__exact={customer.pk}"
-        return format_html('<a class="text-primary-600 underline" href="{}">{} orders</a>', url, customer._orders or 0)
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-400 underline" href="{}">{} orders</a>',
+            url,
+            customer._orders or 0,
+        )
 
 
 @admin.register(Order)
@@ -192,7 +197,9 @@ class OrderAdmin(ImportedAdmin):
     def customer_link(self, order):
         url = reverse("admin:operations_customer_change", args=[order.customer_id])
         return format_html(
-            '<a class="text-primary-600 underline" style="white-space: nowrap" href="{}">{}</a>', url, order.customer
+            '<a class="text-primary-600 dark:text-primary-400 underline" style="white-space: nowrap" href="{}">{}</a>',
+            url,
+            order.customer,
         )
 
 
