@@ -410,8 +410,8 @@ def tone(rule: Rule, value: float, base: float | None) -> str:
 
 def _percent(share: float) -> str:
     """0.0151 -> "1.5", 0.03 -> "3", 0.337 -> "34": one decimal where it tells something."""
-    percent = round(abs(share) * 100, 1)
-    return number(percent, 1).removesuffix(".0") if percent < 10 else number(percent)
+    percent = abs(share) * 100
+    return number(percent, 1).removesuffix(".0") if round(percent, 1) < 10 else number(percent)
 
 
 def points(now: float, then: float) -> str:

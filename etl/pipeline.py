@@ -109,6 +109,10 @@ def build(
     if fingerprint == last_fingerprint:
         return None
     warehouse = Warehouse(data_dir / "warehouse", key)
+    if as_of and as_of > datetime.now(ZoneInfo(business.timezone)).date():
+        warnings.append(
+            f"IMPORTANT: the exports' date, {as_of}, lies in the future: look at the dates in the file names."
+        )
     created = datetime.now(ZoneInfo(business.timezone))
     build_id = _free_id(warehouse, f"{created:%Y%m%d-%H%M%S}-{fingerprint[:6]}")
     quarantine = data_dir / "quarantine" / build_id

@@ -197,16 +197,17 @@ def find(folder: Path, warnings: list[str] | None = None) -> dict[str, Source]:
             changed = path.stat().st_mtime
             named = date_in_name(name)
             day = named or date.fromtimestamp(changed)
-            candidates.setdefault(kind, []).append((day, changed, name, Source(kind, path, named)))
+            # A date in a name tells more than the time of a copy: a backup of old rows is not today's export.
+            candidates.setdefault(kind, []).append((named is not None, day, changed, name, Source(kind, path, named)))
     found = {}
     for kind in KINDS:
         newest = {way: max(c[kind]) for way, c in (("name", by_name), ("headers", by_headers)) if kind in c}
         if newest:
             found[kind] = newest.get("name", newest.get("headers"))[-1]
-        if len(newest) == 2 and newest["headers"] > newest["name"] and warnings is not None:
+        if len(newest) == 2 and newest["headers"][1:] > newest["name"][1:] and warnings is not None:
             warnings.append(
-                f"{newest['headers'][2]} looks like a newer {TITLES[kind]} export but is not called so; "
-                f"{newest['name'][2]} was taken. If the other is meant, call it CC-{TITLES[kind]}-<date>."
+                f"{newest['headers'][3]} looks like a newer {TITLES[kind]} export but is not called so; "
+                f"{newest['name'][3]} was taken. If the other is meant, call it CC-{TITLES[kind]}-<date>."
             )
     missing = [k for k in KINDS if k not in found and k not in OPTIONAL_KINDS]
     if missing:

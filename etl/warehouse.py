@@ -147,7 +147,10 @@ class Warehouse:
     def _say(self, path: Path, error: Exception) -> str:
         text = str(error)
         if "rong encryption key" in text:
-            return f"The key in MOONWALK_WAREHOUSE_KEY does not open build {path.stem}: set the key it was made with."
+            return (
+                f"The key in MOONWALK_WAREHOUSE_KEY does not open build {path.stem}: set the key it "
+                "was made with, or refresh with --force to build anew with this one."
+            )
         if "encrypted" in text.lower() and not self.key:
             return f"Build {path.stem} is encrypted: set MOONWALK_WAREHOUSE_KEY to the key it was made with."
         if self.key and "not encrypted" in text.lower():

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 # What a step takes of the whole, in %, as measured at the size of one business.
 SHARES = {"find": 2, "read": 18, "stage": 20, "marts": 20, "checks": 8, "insights": 7, "sync": 15, "publish": 10}
 KEEP_SETS = 5
+MUCH_SMALLER = 0.8
 QUEUE_PATIENCE = timedelta(minutes=15)
 
 
@@ -192,6 +193,9 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
     from analytics.enrich import code_hash
     from etl import pipeline
 
+    live = house.manifest(house.current()) if house.current() else {}
+    if live.get("encrypted") and not run.forced:
+        _require_its_key(house)
     build = pipeline.build(
         folder,
         settings.DATA_DIR,
@@ -206,6 +210,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
         return
     try:
         manifest = dict(build.manifest)
+        manifest["warnings"] = [*_shrunk(live, manifest), *manifest["warnings"]]
         if not run.forced and _was_rolled_back(house, manifest):
             _drop(house, build.build_id)
             _nothing_new(
@@ -231,6 +236,30 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
             _drop(house, build.build_id)
         raise
     _publish(run, house, manifest, progress)
+
+
+def _require_its_key(house: "Warehouse") -> None:
+    """Raises WarehouseError unless the key opens the live, encrypted build: another one makes pages unreadable, and
+    none would lay customers' names open."""
+    if not settings.WAREHOUSE_KEY:
+        raise WarehouseError(
+            "The live build is encrypted but MOONWALK_WAREHOUSE_KEY is not set: a refresh would write customers' names "
+            "in plain text. Set the key, or refresh with --force if you mean it."
+        )
+    house.connect().close()
+
+
+def _shrunk(before: dict, now: dict) -> list[str]:
+    """A loud word for each file that lost a good part of its rows since the last build: an export may be cut off."""
+    said = []
+    for kind, file in now["files"].items():
+        had = before.get("files", {}).get(kind, {}).get("read", 0)
+        if file["read"] < MUCH_SMALLER * had:
+            said.append(
+                f"IMPORTANT: {file['file']} has {file['read']:,} rows, the last one had {had:,}: see whether the "
+                "download is whole. If it is not, roll back (manage.py warehouse rollback) and download it again."
+            )
+    return said
 
 
 def enrich_candidate(house: "Warehouse", build_id: str, manifest: dict) -> None:

@@ -3,7 +3,17 @@
 (() => {
   /* A choice in a list opens its address at once; without scripts a button does. */
   document.querySelectorAll("form[data-auto]").forEach((form) => {
-    form.addEventListener("change", () => form.requestSubmit());
+    /* Arrow keys change a list at each press: whoever uses the keyboard opens it by Enter or by going on. */
+    let typing = false;
+    form.addEventListener("keydown", (event) => {
+      typing = event.key.startsWith("Arrow") || event.key.length === 1;
+      if (event.key === "Enter" && event.target.matches("select")) { event.preventDefault(); form.requestSubmit(); }
+    });
+    form.addEventListener("pointerdown", () => { typing = false; });
+    form.addEventListener("change", (event) => {
+      if (!typing) { form.requestSubmit(); return; }
+      event.target.addEventListener("blur", () => form.requestSubmit(), { once: true });
+    });
   });
   /* Only one small window at a time, closed by Escape or a click beside it. */
   const popups = "details.account, details.why";

@@ -276,6 +276,12 @@ def test_a_wrong_business_file_is_refused_in_plain_words(tmp_path, old, new, sai
         pipeline.build(exports(tmp_path / "exports"), tmp_path / "data", business_file=business)
 
 
+def test_a_date_in_the_future_is_told_loudly(tmp_path):
+    folder = exports(tmp_path / "exports", day="2099-01-01")
+    warnings = pipeline.build(folder, tmp_path / "data").manifest["warnings"]
+    assert [w for w in warnings if w.startswith("IMPORTANT") and "2099-01-01, lies in the future" in w]
+
+
 def test_words_of_the_business_file_match_however_they_are_written(tmp_path):
     text = (Path(pipeline.__file__).parent / "business.toml").read_text()
     text = text.replace('"blazer"', '"Tee-Shirt"').replace('"CASH"', '"Bar Geld"')

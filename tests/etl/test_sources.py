@@ -28,6 +28,13 @@ def test_without_a_date_in_the_name_the_file_changed_last_wins(tmp_path):
     assert sources.find(folder)["orders"].path.name == "orders (1).csv"
 
 
+def test_a_dated_export_beats_an_undated_copy_changed_later(tmp_path):
+    folder = exports(tmp_path)
+    (folder / "CC-Orders-old backup.csv").write_bytes((folder / "CC-Orders-2026-03-05.csv").read_bytes())
+    os.utime(folder / "CC-Orders-old backup.csv", (2_000_000_000, 2_000_000_000))
+    assert sources.find(folder)["orders"].path.name == "CC-Orders-2026-03-05.csv"
+
+
 def test_names_in_any_case_and_excel_copies_are_ignored(tmp_path):
     folder = exports(tmp_path)
     (folder / "CC-Items-2026-03-05.csv").rename(folder / "cc-ITEMS-2026-03-05.CSV")

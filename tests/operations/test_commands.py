@@ -190,6 +190,16 @@ def test_the_demo_leaves_somebodys_own_exports_alone(folder, monkeypatch):
     assert sorted(folder.iterdir()) == before
 
 
+def test_the_demo_is_not_loaded_over_somebodys_own_data(folder, monkeypatch, tmp_path):
+    own = exports.write(tmp_path / "own")
+    call("refresh_data", "--exports", str(own))
+    live = refresh.warehouse().current()
+    monkeypatch.setattr("operations.management.commands.demo.call_command", lambda *a, **k: None)
+    _, said, _ = call("demo")
+    assert f"Your own data, from {own}, is live and stays" in said
+    assert refresh.warehouse().current() == live
+
+
 def test_the_demos_password_may_be_given(folder, monkeypatch, django_user_model):
     monkeypatch.setattr("operations.management.commands.demo.call_command", lambda *a, **k: None)
     monkeypatch.setenv("MOONWALK_DEMO_PASSWORD", "a-password-of-our-own")

@@ -502,3 +502,22 @@ def test_an_encrypted_refresh(folder, settings, data_dir):
     settings.WAREHOUSE_KEY = "wrong"
     with pytest.raises(WarehouseError, match="MOONWALK_WAREHOUSE_KEY"):
         rows(None, "SELECT 1")
+
+
+def test_a_file_that_lost_many_rows_is_told_loudly(folder):
+    assert not [w for w in run().warnings if "IMPORTANT" in w]
+    exports.write(folder, orders=dict(list(exports.ORDERS.items())[:1]))
+    [told] = [w for w in run().warnings if w.startswith("IMPORTANT: CC-Orders")]
+    assert f"has 1 rows, the last one had {len(exports.ORDERS)}" in told
+
+
+def test_another_key_or_none_does_not_pass_for_nothing_new(folder, settings):
+    settings.WAREHOUSE_KEY = "a key"
+    first = run()
+    for key, said in (("another", "does not open build"), ("", "is encrypted but MOONWALK_WAREHOUSE_KEY is not set")):
+        settings.WAREHOUSE_KEY = key
+        refused = run()
+        assert refused.state == RefreshRun.State.REFUSED and said in refused.error
+        assert refresh.warehouse().current() == first.build_id
+    settings.WAREHOUSE_KEY = "another"
+    assert run(force=True).state == RefreshRun.State.PUBLISHED

@@ -54,8 +54,13 @@ class Command(BaseCommand):
         stamp.write_text(json.dumps({"made": date.today().isoformat(), "files": files}))
 
     def _refresh(self) -> None:
+        from operations.models import RefreshRun
         from operations.refresh import refresh
 
+        last = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).exclude(exports_dir="").first()
+        if last and Path(last.exports_dir) != Path(settings.EXPORTS_DIR):
+            self._say(f"Your own data, from {last.exports_dir}, is live and stays; the demo's is not loaded over it")
+            return
         self._say("Refreshing the figures")
         run = refresh(trigger="command")
         if run.error:

@@ -45,6 +45,9 @@ class Command(BaseCommand):
             run = _quietly(arguments) if json else _with_a_bar(arguments)
         except DatabaseError as error:
             return self._stop(json, f"The database can't be used ({error}). Is it set up? `manage.py migrate` does it.")
+        except KeyboardInterrupt:
+            self.stderr.write("Stopped. The last good data stays live.")
+            sys.exit(130)
         except Exception as error:
             from etl.errors import MoonwalkError
 
