@@ -186,6 +186,17 @@ def test_the_keyboard_reaches_every_control_in_order(visit):
     ]  # fmt: skip
 
 
+def test_arrow_keys_look_through_a_list_and_enter_opens_the_choice(visit):
+    page = visit().open("?tab=insights")
+    page.get_by_label("Period").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.name") == "period" and "period=" not in page.url
+    chosen = page.get_by_label("Period").input_value()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**period={chosen}*")
+
+
 def test_skip_to_content_and_the_account_menu_work_by_keyboard(visit):
     page = visit().open()
     page.keyboard.press("Tab")
