@@ -4,4 +4,6 @@ CREATE TABLE meta AS
 SELECT 'as_of' AS key, strftime(getvariable('as_of'), '%Y-%m-%d') AS value
 UNION ALL SELECT 'build_id', getvariable('build_id')
 UNION ALL SELECT 'currency', getvariable('currency')
-UNION ALL SELECT 'data_to', (SELECT strftime(greatest(max(placed), max(earned_date)), '%Y-%m-%d') FROM sales);
+UNION ALL SELECT 'data_to', (
+    SELECT strftime(coalesce(greatest(max(placed), max(earned_date)), getvariable('as_of')), '%Y-%m-%d') FROM sales
+);
