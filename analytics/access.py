@@ -1,7 +1,10 @@
-"""Who may see what. Pages, dashboard endpoints and the navigation ask here and nowhere else.
+"""Who may see what. Pages, dashboard endpoints, exports, share links, the API and the navigation ask here alone.
 
 Roles are Django groups. ROLES says which pages a role opens; a person with several roles sees what any of them opens,
 a superuser sees all. A page in PAGES without an address isn't built yet: it is never linked, but a role may name it.
+
+Which rows: store_of() names the store that a person is kept to. Whoever reads figures for a person asks for them with
+queries.current(only=store_of(user)), and every answer is of that store alone.
 """
 
 from collections.abc import Callable
@@ -19,11 +22,12 @@ from django_plotly_dash.dash_wrapper import all_apps
 
 @dataclass(frozen=True)
 class Page:
-    """One entry of the navigation; `address` is the name of its URL."""
+    """A page that a role opens; `address` is the name of its URL, `menu`: the navigation leads there."""
 
     name: str
     label: str
     address: str
+    menu: bool = True
 
     def url(self) -> str | None:
         """Where it is, or None while the page isn't built."""
@@ -42,15 +46,21 @@ PAGES = {
         Page("finance", "Financial Performance", "finance"),
         Page("receivables", "Receivables", "receivables"),
         Page("desk", "Customers and orders", "admin:operations_order_changelist"),
+        Page("customer", "Customer", "customer", menu=False),  # one customer: reached by following a figure
+        Page("api", "API", "api", menu=False),
+        Page("definitions", "Definitions", "definitions", menu=False),
+        Page("guides", "Guides", "guides", menu=False),
     )
 }
+# Words and no figures: for everybody who is signed in, with or without a role.
+FOR_ALL = ("definitions", "guides")
 # What each role may open. "desk" is the customer and order lists, which live in the admin.
 ROLES = {
-    "Management": ("executive", "customers", "operations", "finance", "receivables"),
-    "Sales": ("executive", "customers"),
-    "Operations": ("executive", "operations"),
-    "Finance": ("executive", "finance", "receivables", "desk"),
-    "Desk": ("receivables", "desk"),
+    "Management": ("executive", "customers", "operations", "finance", "receivables", "customer", "api"),
+    "Sales": ("executive", "customers", "customer", "api"),
+    "Operations": ("executive", "operations", "customer", "api"),
+    "Finance": ("executive", "finance", "receivables", "desk", "customer", "api"),
+    "Desk": ("receivables", "desk", "customer"),
 }
 # The endpoints of django-plotly-dash that an inline dashboard calls. Its stand-alone pages, its stateful apps and its
 # per-request arguments stay shut: nothing here uses them.
@@ -70,12 +80,29 @@ def can_see(user, page: str) -> bool:
     PAGES[page]
     if not user.is_authenticated or not user.is_active:
         return False
-    return user.is_superuser or any(page in ROLES.get(role, ()) for role in roles(user))
+    if user.is_superuser or page in FOR_ALL:
+        return True
+    return any(page in ROLES.get(role, ()) for role in roles(user))
+
+
+def store_of(user) -> str | None:
+    """The name of the one store whose figures and rows this person may see; None: every store.
+
+    Asked of the database once a request. A superuser can be kept to a store too. Raises PermissionDenied for a
+    stranger, for whom None would mean everything.
+    """
+    if not user.is_authenticated:
+        raise PermissionDenied
+    if not hasattr(user, "_only_store"):
+        from analytics.models import StoreAccess  # this module is imported before the models are
+
+        user._only_store = StoreAccess.objects.filter(user=user).values_list("store", flat=True).first()
+    return user._only_store
 
 
 def pages_of(user) -> list[Page]:
-    """The built pages a person may open, in the order of the navigation."""
-    return [page for page in PAGES.values() if can_see(user, page.name) and page.url()]
+    """The built pages a person may open from the navigation, in its order."""
+    return [page for page in PAGES.values() if page.menu and can_see(user, page.name) and page.url()]
 
 
 def landing(user) -> str | None:

@@ -15,7 +15,7 @@ class AnalyticsConfig(AppConfig):
         _refuse_open_dashboards()
         for dashboard in DASHBOARDS.values():
             register(dashboard)
-        # This app has no tables, so the signal of the app that owns the rows is the one that comes.
+        # The rows are django-plotly-dash's: its own signal comes once its tables are there.
         post_migrate.connect(_keep_app_rows, sender=apps.get_app_config("django_plotly_dash"))
 
 

@@ -1,0 +1,176 @@
+"""What people save about figures: the store a person is kept to, share links, tokens of the API.
+
+The figures themselves are in the warehouse. What a row here allows is decided in analytics/access.py and
+analytics/share.py; here are the rows, what is true of every one of them, and the API's tokens from making to finding.
+"""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from etl.business import load_business
+from etl.errors import BusinessError
+
+TOKEN_PREFIX = "mw_"  # so that a token found in a file or a log is known for what it is
+SHOWN = 8  # characters of a token that lists show, its prefix included
+SEEN_EVERY = timedelta(minutes=1)  # a token or link used often is written down no oftener
+
+
+def store_names() -> tuple[str, ...]:
+    """The stores of the business file that the settings name. Raises BusinessError when it can't be read."""
+    return load_business(settings.BUSINESS_FILE).store_names
+
+
+class StoreAccess(models.Model):
+    """A person kept to one store. Without a row a person sees every store that the pages of their roles show."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="store_access", verbose_name="person"
+    )
+    store = models.CharField(
+        "only the store",
+        max_length=100,
+        help_text="This person then sees figures, customers and orders of this store alone.",
+    )
+
+    class Meta:
+        verbose_name = "store restriction"
+        constraints = [models.CheckConstraint(condition=~Q(store=""), name="store_access_names_a_store")]
+
+    def __str__(self) -> str:
+        return f"only {self.store}"
+
+    def clean(self) -> None:
+        """The store must be one of the business file: under any other name the person would see nothing."""
+        try:
+            known = store_names()
+        except BusinessError as error:
+            raise ValidationError(f"The business file can't be read, so no store can be chosen: {error}") from None
+        if self.store not in known:
+            raise ValidationError({"store": f"There is no store “{self.store}”: choose one of {', '.join(known)}."})
+
+
+class ShareLink(models.Model):
+    """One tab of a page, shown read-only to whoever holds the link until it expires or is revoked.
+
+    `query` is the tab's address behind the question mark. `store`: its maker was kept to that store when the link was
+    made, and the link stays kept to it; "": not kept to any.
+    """
+
+    page = models.CharField("page", max_length=40)
+    query = models.CharField("tab and filters", max_length=1000, blank=True)
+    title = models.CharField("title", max_length=120)
+    store = models.CharField("only the store", max_length=100, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="share_links", verbose_name="made by"
+    )
+    created_at = models.DateTimeField("made", default=timezone.now, editable=False)
+    expires_at = models.DateTimeField("valid until")
+    revoked_at = models.DateTimeField("revoked", null=True, blank=True)
+    revoked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name="revoked by"
+    )
+    last_used_at = models.DateTimeField("last opened", null=True, blank=True)
+    uses = models.PositiveIntegerField("times opened", default=0)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="share_link_by_time"),
+            models.Index(fields=["created_by", "-created_at"], name="share_link_by_person"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=~Q(page=""), name="share_link_has_a_page"),
+            models.CheckConstraint(
+                condition=~Q(title=""), name="share_link_has_a_title", violation_error_message="Give the link a title."
+            ),
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="share_link_expires_later"),
+            models.CheckConstraint(
+                condition=Q(revoked_by__isnull=True) | Q(revoked_at__isnull=False), name="share_link_revoked_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(uses=0, last_used_at__isnull=True) | Q(uses__gt=0, last_used_at__isnull=False),
+                name="share_link_used_at_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+
+class ApiToken(models.Model):
+    """A password of a program that reads the API for a person, with that person's rights. Only its hash is kept."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens", verbose_name="reads as"
+    )
+    name = models.CharField("what uses it", max_length=80, help_text="Such as “Notion table of sales”.")
+    token_hash = models.CharField("hash of the token", max_length=64, unique=True, editable=False)
+    shown = models.CharField("begins with", max_length=SHOWN, editable=False)
+    created_at = models.DateTimeField("made", default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API token"
+        ordering = ["-created_at", "-pk"]
+        indexes = [models.Index(fields=["user", "-created_at"], name="api_token_by_person")]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(name=""), name="api_token_has_a_name", violation_error_message="Say what uses the token."
+            ),
+            models.CheckConstraint(condition=Exact(Length("token_hash"), 64), name="api_token_hash_is_sha256"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.shown}…)"
+
+
+def _hash(text: str) -> str:
+    """A token has 256 random bits, so a plain sha256 keeps it: a slow hash is for what people make up."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def api_token_make(user, name: str) -> tuple[ApiToken, str]:
+    """A new token of a person and its text, which is not kept anywhere: whoever asked must write it down now."""
+    text = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken(user=user, name=name, token_hash=_hash(text), shown=text[:SHOWN])
+    token.full_clean()
+    token.save(force_insert=True)
+    return token, text
+
+
+def api_token_find(text: str) -> ApiToken | None:
+    """The token with this text when it still counts, its user with it; None: unknown, revoked, or the user inactive.
+
+    Writes down that it was used, at most once a minute. One query, two where that is written.
+    """
+    if not text.startswith(TOKEN_PREFIX):
+        return None
+    found = ApiToken.objects.select_related("user").filter(
+        token_hash=_hash(text), revoked_at__isnull=True, user__is_active=True
+    )
+    token = found.first()
+    now = timezone.now()
+    if token and (token.last_used_at is None or now - token.last_used_at >= SEEN_EVERY):
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        token.last_used_at = now
+    return token
+
+
+def api_token_revoke(token: ApiToken) -> None:
+    """It never counts again; revoked already: as it is."""
+    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    token.refresh_from_db()
