@@ -21,7 +21,8 @@ class Metric:
 
     better: whether more of it is good ('up'), bad ('down') or neither (None). none_is_zero: a period without rows is 0
     rather than no value. legacy_has_none: no value in a period with rows of the old system, which kept neither items
-    nor payments. additive: the stores' values add up to the whole.
+    nor payments. additive: the stores' values add up to the whole. whole: a figure of the whole business (cohorts,
+    concentration), not shown to a person restricted to one store.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Metric:
     none_is_zero: bool = True
     legacy_has_none: bool = False
     additive: bool = True
+    whole: bool = False
+
+    @property
+    def where(self) -> str:
+        """The condition on its mart's rows: those that it counts; "" when it counts all (or is a formula)."""
+        return self.sql.partition(" FILTER (")[2].removesuffix(")") if self.mart != FORMULA else ""
 
 
 METRICS: dict[str, Metric] = {}
@@ -76,6 +83,7 @@ def _formula(name, label, unit, sql, description, **more) -> None:
     ratio = "/" in sql
     more = {"none_is_zero": False, "additive": not ratio} | more
     parts = [METRICS[p] for p in parts_of(sql)]
+    more.setdefault("whole", any(p.whole for p in parts))
     more.setdefault("grains", tuple(g for g in GRAINS if all(g in p.grains for p in parts)))
     more.setdefault("splits", tuple(s for s in parts[0].splits if all(s in p.splits for p in parts)))
     _add(Metric(name, label, unit, FORMULA, sql, description, **more))
@@ -155,28 +163,30 @@ _formula("multi_service_revenue_share", "Multi-service share of revenue", "share
          _over("multi_service_revenue", "revenue"), "Revenue of multi-service customers / revenue.")
 _customer_months("spend_threshold", "Top 20 % spend threshold", "money", "any_value(spend_threshold)",
                  "The 80th percentile (linear interpolation) of customers' revenue in the month.",
-                 none_is_zero=False, better=None)
+                 none_is_zero=False, better=None, whole=True)
 _customer_months("top20_spend_revenue", "Revenue of the top 20 % by spend", "money",
                  "sum(revenue) FILTER (revenue >= spend_threshold)",
-                 "Revenue of customers at or above the spend threshold.", better=None)
+                 "Revenue of customers at or above the spend threshold.", better=None, whole=True)
 _formula("top20_spend_share", "Share of the top 20 % by spend", "share", _over("top20_spend_revenue", "revenue"),
          "Their revenue / revenue.", better="down")
 _customer_months("volume_threshold", "Top 20 % volume threshold", "ratio", "any_value(volume_threshold)",
                  "The 80th percentile (linear interpolation) of customers' items in the month.",
-                 none_is_zero=False, legacy_has_none=True, better=None)
+                 none_is_zero=False, legacy_has_none=True, better=None, whole=True)
 _customer_months("top20_volume_revenue", "Revenue of the top 20 % by volume", "money",
                  "sum(revenue) FILTER (items >= volume_threshold)",
-                 "Revenue of customers at or above the volume threshold.", legacy_has_none=True, better=None)
+                 "Revenue of customers at or above the volume threshold.", legacy_has_none=True, better=None,
+                 whole=True)
 _formula("top20_volume_share", "Share of the top 20 % by volume", "share", _over("top20_volume_revenue", "revenue"),
          "Their revenue / revenue.", legacy_has_none=True, better="down")
 for _m in range(4):
     _sales(f"m{_m}_customers", f"M{_m} customers", "count",
            f"count(DISTINCT customer_id) FILTER (months_since_cohort = {_m})",
-           f"Active customers {_m} months after their cohort month.", grains=("month",), additive=False)
+           f"Active customers {_m} months after their cohort month.", grains=("month",), additive=False, whole=True)
     _sales(f"m{_m}_revenue", f"M{_m} revenue", "money", f"sum(total) FILTER (months_since_cohort = {_m})",
-           f"Their revenue, {_m} months after their cohort month.", grains=("month",))
+           f"Their revenue, {_m} months after their cohort month.", grains=("month",), whole=True)
     _items(f"m{_m}_items", f"M{_m} items", "count", f"sum(quantity) FILTER (months_since_cohort = {_m})",
-           f"Items of orders earned {_m} months after the customer's cohort month.", grains=("month",))
+           f"Items of orders earned {_m} months after the customer's cohort month.", grains=("month",),
+           whole=True)
     _formula(f"m{_m}_revenue_per_customer", f"M{_m} revenue per customer", "money",
              _over(f"m{_m}_revenue", f"m{_m}_customers"), f"M{_m} revenue / M{_m} customers.")
     _formula(f"m{_m}_items_per_customer", f"M{_m} items per customer", "ratio",

@@ -210,7 +210,7 @@ def _tab(dashboard, tab) -> tuple:
         for kept in vars(frame).values():
             if hasattr(kept, "cache_clear"):
                 kept.cache_clear()
-        queries.current()._frames.clear()
+        queries.current()._kept.clear()
 
     return ask, forget
 

@@ -146,7 +146,7 @@ def business() -> Business:
 
 def stores() -> list[Store]:
     """The stores that the current build knows: one added to the business file counts from the next refresh on."""
-    known = queries.current().kept(("stores",), queries.stores)
+    known = queries.current().values("store")
     return [store for store in business().stores if store.name in known]
 
 

@@ -1,0 +1,70 @@
+"""Table: the one shape of everything that pages show as rows, exports write and share links carry."""
+
+from dataclasses import dataclass
+from datetime import date
+from re import sub
+
+from analytics.formats import DASH, with_unit
+
+UNITS = ("text", "date", "count", "money", "share", "days", "ratio", "boolean")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. unit: one of UNITS; fold: left out on a phone; about: a tooltip's words."""
+
+    key: str
+    label: str
+    unit: str = "text"
+    fold: bool = False
+    about: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Numbers stand to the right."""
+        return self.unit not in ("text", "date", "boolean")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with typed values.
+
+    rows: a dict a row, by the columns' keys; None: no value. A row may carry "#url" (where its first cell leads) and
+    "#chosen". metrics: the metrics whose definitions an export adds. total: how many rows there are where these are
+    only a page of them.
+    """
+
+    id: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[dict, ...]
+    note: str = ""
+    metrics: tuple[str, ...] = ()
+    total: int | None = None
+
+    def cells(self, currency: str) -> list[dict]:
+        """The rows as a template shows them: {url, chosen, cells: [(column, words)]}."""
+        return [
+            {
+                "url": row.get("#url"),
+                "chosen": row.get("#chosen", False),
+                "cells": [(column, words(row.get(column.key), column.unit, currency)) for column in self.columns],
+            }
+            for row in self.rows
+        ]
+
+
+def words(value, unit: str, currency: str) -> str:
+    """A cell as people read it: "Dhs 25,580", "14.7 %", "5 Mar 2026"; a dash where there is no value."""
+    if value is None or value == "":
+        return DASH
+    if unit == "date":
+        return f"{value.day} {value:%b %Y}" if isinstance(value, date) else str(value)
+    if unit == "boolean":
+        return "yes" if value else "no"
+    return str(value) if unit == "text" else with_unit(value, unit, currency)
+
+
+def slug(name: str) -> str:
+    """A value of a dimension in a URL: "Wash & Press" -> "wash-press"."""
+    return sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
