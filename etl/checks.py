@@ -24,6 +24,9 @@ KEYS = {
     "items": "item_no",
     "subscriptions": "customer_id, valid_from",
     "customer_months": "month, customer_id, store",
+    "cohorts": "cohort_month, months_since_cohort",
+    "rfm": "month, customer_id",
+    "lifetimes": "customer_id",
     "periods": "grain, period",
     "insights": "rule, period, store",
     "meta": "key",
@@ -93,6 +96,22 @@ CHECKS = [
             (SELECT coalesce(sum(total), 0) AS sales FROM sales WHERE earned_date IS NOT NULL)
             WHERE months <> sales OR stores <> sales""",
         "revenue of customer_months differs from that of earned sales",
+    ),
+    Check(
+        "orders of customer months",
+        """SELECT 1 FROM
+            (SELECT coalesce(sum(orders), 0) AS months FROM customer_months WHERE store = 'All stores'),
+            (SELECT coalesce(sum(orders), 0) AS stores FROM customer_months WHERE store <> 'All stores'),
+            (SELECT count(*) AS sales FROM sales WHERE earned_date IS NOT NULL AND kind = 'Order')
+            WHERE months <> sales OR stores <> sales""",
+        "orders of customer_months differ from the earned orders in sales",
+    ),
+    Check(
+        "cohorts add up",
+        """SELECT 1 FROM
+            (SELECT coalesce(sum(customers), 0) AS cohorts FROM cohorts),
+            (SELECT count(*) AS months FROM customer_months WHERE store = 'All stores') WHERE cohorts <> months""",
+        "the customers of the cohorts differ from the rows of customer_months",
     ),
     Check(
         "everyone with a sale has a cohort",

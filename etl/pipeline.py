@@ -25,8 +25,8 @@ HERE = Path(__file__).parent
 # In the order in which they stand on each other.
 HELPERS = ("types", "earned_orders")
 STATEMENTS = (
-    "types", "customers", "subscriptions", "earned_orders", "orders", "sales", "items", "customer_months", "periods",
-    "insights", "meta",
+    "types", "customers", "subscriptions", "earned_orders", "orders", "sales", "items", "customer_months", "cohorts",
+    "rfm", "lifetimes", "periods", "insights", "meta",
 )  # fmt: skip
 MARTS = tuple(name for name in STATEMENTS if name not in HELPERS)
 PERSONAL = {"customers": ("name", "phone", "email")}

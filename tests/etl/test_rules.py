@@ -431,6 +431,45 @@ def test_a_customers_month_of_the_whole_business_is_no_sum_over_stores(built):
     assert got == [("All stores", 150, 4, 2, True), ("Hielo", 50, 2, 1, False), ("Moon Walk", 100, 2, 1, False)]
 
 
+def test_a_customers_month_counts_orders_and_has_its_last_earned_day(built):
+    b = built(
+        orders=[
+            {"Order ID": "1", "Cleaned": "2026-01-12"},
+            {"Order ID": "2", "Cleaned": "2026-01-15", "Store ID": "38516"},
+            {"Order ID": "3", "Placed": "2026-01-20", "Cleaned": ""},  # not earned yet
+            {"Order ID": "4", "Cleaned": "2026-02-03"},
+        ],
+        invoices=[
+            {"Reference": "Subscription", "Payment Date": "2026-01-18"},  # activity, no order
+            {"Invoice ID": "20002", "Payment Date": "2026-01-25"},  # an invoice payment: neither
+        ],
+    )
+    got = b.rows("SELECT month, store::VARCHAR, orders, last_earned FROM customer_months ORDER BY 1, 2")
+    assert got == [
+        (date(2026, 1, 1), "All stores", 2, date(2026, 1, 18)),
+        (date(2026, 1, 1), "Hielo", 1, date(2026, 1, 15)),
+        (date(2026, 1, 1), "Moon Walk", 1, date(2026, 1, 18)),
+        (date(2026, 2, 1), "All stores", 1, date(2026, 2, 3)),
+        (date(2026, 2, 1), "Moon Walk", 1, date(2026, 2, 3)),
+    ]
+
+
+def test_a_cohort_counts_each_active_customer_once_a_month(built):
+    b = built(
+        customers=[{"Customer ID": str(i), "Name": f"C{i}", "Signed Up Date": "2026-01-03"} for i in (1, 2, 3)],
+        orders=[
+            {"Order ID": "1", "Customer ID": "1", "Cleaned": "2026-01-12"},
+            {"Order ID": "2", "Customer ID": "1", "Cleaned": "2026-01-15", "Store ID": "38516"},
+            {"Order ID": "3", "Customer ID": "2", "Cleaned": "2026-01-15"},
+            {"Order ID": "4", "Customer ID": "1", "Cleaned": "2026-03-02"},  # the open month
+            {"Order ID": "5", "Customer ID": "3", "Cleaned": ""},  # nothing earned: not active
+        ],
+        invoices=[{"Customer": "C3"}],  # an invoice payment is no activity
+    )
+    got = b.rows("SELECT cohort_month, months_since_cohort, customers FROM cohorts")
+    assert got == [(date(2026, 1, 1), 0, 2), (date(2026, 1, 1), 2, 1)]
+
+
 def test_an_orphan_counts_in_a_customers_month_only_where_the_customer_is_active(built):
     b = built(items=[{"Order ID": "777"}, {"Order ID": "778", "Placed": "2026-02-10"}])
     assert b.rows("SELECT month, items::INT FROM customer_months WHERE store = 'All stores'") == [(date(2026, 1, 1), 2)]
