@@ -50,14 +50,20 @@
     waiting.classList.add("failed");
   };
 
-  /* A click on a period opens it: state changes by a new address alone. */
-  const open = (point) => {
-    const key = point && point.customdata && point.customdata[0];
-    if (!key) return;
+  /* A click sets what its point says (a period, an area; null takes it away): state changes by a new address alone. */
+  const opens = (point) => {
+    const wanted = point && point.customdata && point.customdata[0];
+    if (!wanted || typeof wanted !== "object") return null;
     const address = new URL(location.href);
-    if (address.searchParams.get("period") === key) return;
-    address.searchParams.set("period", key);
-    location.assign(address);
+    Object.entries(wanted).forEach(([key, value]) => {
+      if (value === null) address.searchParams.delete(key);
+      else address.searchParams.set(key, value);
+    });
+    return address.href === location.href ? null : address.href;
+  };
+  const open = (point) => {
+    const address = opens(point);
+    if (address) location.assign(address);
   };
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
