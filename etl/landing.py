@@ -7,6 +7,7 @@ counter; the last block is marked as the last, so that a cut-off file does not p
 import hashlib
 import io
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from functools import cache
@@ -106,10 +107,19 @@ def seal_all(folder: Path, key: str) -> None:
             path.unlink()
 
 
+# What a spreadsheet would run as a formula begins so; a sign before a plain number does not make one.
+RISKY, SIGNED_NUMBER = r"[=+\-@\t\r]", r"[+-][\d.,\s]+"
+
+
+def escaped(text: str) -> str:
+    """A text that a spreadsheet would run as a formula, with a quote before it; others, signed numbers too, as is."""
+    return "'" + text if re.match(RISKY, text) and not re.fullmatch(SIGNED_NUMBER, text) else text
+
+
 def _escaped(rows: pl.DataFrame) -> pl.DataFrame:
-    """A cell that a spreadsheet would run as a formula gets a quote before it; signed plain numbers stay."""
+    """escaped() of every text."""
     text = pl.col(pl.String)
-    risky = text.str.contains(r"^[=+\-@\t\r]") & ~text.str.contains(r"^[+-]?[\d.,\s]+$")
+    risky = text.str.contains(f"^{RISKY}") & ~text.str.contains(f"^{SIGNED_NUMBER}$")
     return rows.with_columns(pl.when(risky).then("'" + text).otherwise(text).name.keep())
 
 

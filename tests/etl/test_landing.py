@@ -3,6 +3,7 @@
 import hashlib
 import os
 
+import polars as pl
 import pytest
 
 from etl import landing
@@ -62,3 +63,17 @@ def test_an_input_that_changed_since_it_was_hashed_is_refused_and_not_kept(tmp_p
     with pytest.raises(ExportError, match="in.csv changed while it was being read"):
         landing.keep_input(source, before, tmp_path / "landing", key)
     assert list((tmp_path / "landing").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"), ("+1+1", "'+1+1"), ("-1+1", "'-1+1"), ("@A1", "'@A1"), ("\t7", "'\t7"), ("\r7", "'\r7"),
+        ("-12.50", "-12.50"), ("+971 50 123", "+971 50 123"), ("a=1", "a=1"), ("", ""), (None, None),
+    ],
+)  # fmt: skip
+def test_no_text_is_written_that_a_spreadsheet_would_run(tmp_path, text, written):
+    landing.write_csv(pl.DataFrame({"note": [text]}, schema={"note": pl.String}), tmp_path / "x.csv")
+    rows = (tmp_path / "x.csv").read_bytes().decode("utf-8-sig").split("\n", 1)[1]
+    assert rows.strip('"\n') == (written or "")
+    assert text is None or landing.escaped(text) == written

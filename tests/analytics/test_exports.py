@@ -1,0 +1,201 @@
+"""What is on screen as CSV and XLSX: typed, with units and definitions, and nothing that a spreadsheet runs."""
+
+import csv
+import io
+from datetime import date
+from decimal import Decimal
+
+import openpyxl
+import pytest
+
+from analytics import exports
+from analytics.metrics import METRICS
+from analytics.tables import UNITS, Column, Table
+
+ABOUT = {
+    "Page": "Customer Analytics", "Tab": "Cohort", "Period": "Feb 2026", "Store": "All stores", "Filters": "",
+    "Data to": "28 Feb 2026", "Build": "20260301-0600",
+}  # fmt: skip
+COLUMNS = (
+    Column("name", "Customer"), Column("since", "Since", "date"), Column("orders", "Orders", "count"),
+    Column("revenue", "Revenue", "money"), Column("part", "Share", "share"), Column("wait", "Time", "days"),
+    Column("each", "Items each", "ratio"), Column("b2b", "Business", "boolean"),
+)  # fmt: skip
+AMINA = {
+    "name": "Amina, “Haddad”\nAl Reem", "since": date(2025, 3, 9), "orders": 1234, "revenue": Decimal("25580.20"),
+    "part": 0.147, "wait": 2.125, "each": -0.5, "b2b": True, "#url": "/customer/CC-0001/",
+}  # fmt: skip
+NOBODY = {"name": "Bilal", "since": None, "revenue": -1234.5, "part": float("nan"), "b2b": False}
+TABLE = Table("top", "Top customers", COLUMNS, (AMINA, NOBODY), note="By revenue", metrics=("revenue_per_item",))
+OTHER = Table("one", "=Others", (Column("n", "Number", "count"),), ({"n": 0},))
+
+
+def read_csv(response) -> list[list[str]]:
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert response.content.startswith(b"\xef\xbb\xbf"), "Excel takes UTF-8 for something else without it"
+    return list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"), newline="")))
+
+
+def read_xlsx(response) -> openpyxl.Workbook:
+    return openpyxl.load_workbook(io.BytesIO(response.content))
+
+
+def of_values(*values, unit="text") -> Table:
+    return Table("t", "Values", (Column("v", "Value", unit),), tuple({"v": v} for v in values))
+
+
+def test_a_csv_has_units_in_its_header_and_plain_values():
+    rows = read_csv(exports.export_response([TABLE], "csv", "customers-cohort", ABOUT))
+    assert rows == [
+        ["Customer", "Since", "Orders", "Revenue (Dhs)", "Share (%)", "Time (days)", "Items each", "Business"],
+        ["Amina, “Haddad”\nAl Reem", "2025-03-09", "1234", "25580.20", "14.7", "2.125", "-0.5", "TRUE"],
+        ["Bilal", "", "", "-1234.50", "", "", "", "FALSE"],
+    ]
+
+
+def test_several_tables_stand_in_one_csv_each_under_its_title():
+    rows = read_csv(exports.export_response([TABLE, OTHER], "csv", "x", {}))
+    assert rows[0] == ["Top customers"]
+    assert rows[-4:] == [[], ["'=Others"], ["Number"], ["0"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.1 + 0.2, "ratio", "0.3"),
+        (1e-7, "ratio", "0"),
+        (-0.0, "ratio", "0"),
+        (Decimal("-0.001"), "money", "0.00"),
+        (1e15, "count", "1000000000000000"),
+        (100, "count", "100"),
+        (12.5, "count", "12.5"),  # kilograms
+        (0.14712345678, "share", "14.712346"),
+        (Decimal("0.29"), "share", "29"),
+        (1, "share", "100"),
+        (float("inf"), "money", ""),
+        (2.005, "money", "2.00"),  # half to even, like the page
+        ("2026-02", "date", "2026-02"),
+        (7, "text", "7"),
+        (-7, "text", "-7"),
+    ],
+)
+def test_numbers_in_a_csv_are_plain(value, unit, text):
+    assert exports.plain(value, unit) == text
+
+
+NASTY = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "-", "\t7"]
+HARMLESS = ["+971 50 123 4567", "-12.50", "a=1", "'=1", "", " =1", "–", "https://example.com", "0012", "{=1}"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_text_runs_as_a_formula_in_either_form(unit):
+    table = Table("t", NASTY[0], (Column("v", NASTY[2], unit),), tuple({"v": v} for v in NASTY), note=NASTY[3])
+    about = {NASTY[0]: NASTY[1]}
+    for row in read_csv(exports.export_response([table, table], "csv", "x", about)):
+        assert not row or row[0][0] == "'", row
+    sheet = read_xlsx(exports.export_response([table], "xlsx", "x", about))["Figures"]
+    cells = [cell for row in sheet.iter_rows() for cell in row if cell.value is not None]
+    assert len(cells) == 2 + 2 + 1 + len(NASTY)  # the head, title and note, the header, the rows
+    assert {(c.data_type, c.value[0]) for c in cells} == {("s", "'")}
+
+
+def test_harmless_text_stays_as_it_is():
+    rows = read_csv(exports.export_response([of_values(*HARMLESS)], "csv", "x", {}))
+    assert [row[0] if row else "" for row in rows[1:]] == HARMLESS
+    sheet = read_xlsx(exports.export_response([of_values(*HARMLESS)], "xlsx", "x", {}))["Figures"]
+    assert [sheet.cell(3 + i, 1).value or "" for i in range(len(HARMLESS))] == HARMLESS
+    assert not any(cell.hyperlink for row in sheet.iter_rows() for cell in row)
+
+
+def test_a_workbook_has_typed_cells_under_a_head():
+    response = exports.export_response([TABLE], "xlsx", "x", ABOUT)
+    assert response["Content-Type"] == "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    sheet = read_xlsx(response)["Figures"]
+    head = {sheet.cell(i, 1).value: sheet.cell(i, 2).value for i in range(1, 7)}
+    assert head == {key: value for key, value in ABOUT.items() if value}
+    assert [sheet.cell(i, 1).value for i in range(7, 10)] == [None, "Top customers", "By revenue"]
+    header, amina, bilal = ([cell.value for cell in row] for row in sheet.iter_rows(10, 12))
+    assert header == [exports.header(column) for column in COLUMNS]
+    assert all(cell.font.bold for cell in sheet[10])
+    assert amina[1].date() == date(2025, 3, 9)
+    assert amina[0] == AMINA["name"]
+    assert amina[2:] == [1234, 25580.2, 0.147, 2.125, -0.5, True]
+    assert bilal == ["Bilal", None, None, -1234.5, None, None, None, False]
+    formats = [cell.number_format for cell in sheet[11]]
+    assert formats == ["General", "d mmm yyyy", "#,##0", "#,##0.00", "0.0 %", "0.0", "0.00", "General"]
+    assert sheet.freeze_panes == "A11"
+    assert sheet.auto_filter.ref == "A10:H12"
+    assert sheet.column_dimensions["A"].width > 20
+
+
+def test_a_workbook_of_several_tables_has_them_all_and_no_filter():
+    sheet = read_xlsx(exports.export_response([TABLE, OTHER], "xlsx", "x", {}))["Figures"]
+    first = [row[0].value for row in sheet.iter_rows()]
+    assert first == ["Top customers", "By revenue", "Customer", AMINA["name"], "Bilal", None, "'=Others", "Number", 0]
+    assert sheet.auto_filter.ref is None
+    assert sheet.freeze_panes is None
+
+
+def test_the_second_sheet_defines_the_metrics_and_what_they_are_made_of():
+    book = read_xlsx(exports.export_response([TABLE], "xlsx", "x", {}))
+    assert book.sheetnames == ["Figures", "Definitions"]
+    rows = [[cell.value for cell in row] for row in book["Definitions"].iter_rows()]
+    assert rows[0] == ["Metric", "Unit", "Definition", "Made of", "Name in the API"]
+    assert [row[4] for row in rows[1:]] == ["items", "revenue", "revenue_per_item"]
+    assert rows[3] == ["Revenue per item", "Dhs", "Revenue / items.", "Revenue, Items", "revenue_per_item"]
+    assert rows[1][2] == METRICS["items"].description
+
+
+def test_every_metric_can_be_defined():
+    table = Table("t", "All", (Column("v", "Value"),), (), metrics=tuple(METRICS))
+    sheet = read_xlsx(exports.export_response([table], "xlsx", "x", {}))["Definitions"]
+    assert [cell.value for cell in sheet["E"]][1:] == list(METRICS)
+
+
+def test_an_empty_table_keeps_its_header():
+    empty = Table("t", "Nothing", (Column("v", "Value", "money"),), ())
+    assert read_csv(exports.export_response([empty], "csv", "x", {})) == [["Value (Dhs)"]]
+    sheet = read_xlsx(exports.export_response([empty], "xlsx", "x", {}))["Figures"]
+    assert [cell.value for cell in sheet["A"]] == ["Nothing", "Value (Dhs)"]
+
+
+def test_a_workbook_says_how_much_it_left_out(monkeypatch):
+    monkeypatch.setattr(exports, "SHEET_ROWS", 2)
+    table = of_values(1, 2, 3, unit="count")
+    sheet = read_xlsx(exports.export_response([table], "xlsx", "x", {}))["Figures"]
+    said = "The first 2 of 3 rows: take the CSV for all of them."
+    assert [cell.value for cell in sheet["A"]] == ["Values", said, "Value", 1, 2]
+    assert len(read_csv(exports.export_response([table], "csv", "x", {}))) == 4
+
+
+def test_a_text_longer_than_a_cell_is_cut_rather_than_lost():
+    sheet = read_xlsx(exports.export_response([of_values("x" * 40_000)], "xlsx", "x", {}))["Figures"]
+    assert len(sheet["A3"].value) == 32_767
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "file"),
+    [
+        ("customers-cohort-2026-02", "xlsx", "moonwalk-customers-cohort-2026-02.xlsx"),
+        ("moonwalk-customers", "csv", "moonwalk-customers.csv"),
+        ('Wash & Press"; x=\r\nSet-Cookie: a', "csv", "moonwalk-wash-press-x-set-cookie-a.csv"),
+        ("../../etc", "csv", "moonwalk-etc.csv"),
+        ("مغسلة", "csv", "moonwalk-figures.csv"),
+    ],
+)
+def test_the_files_name_is_plain(name, form, file):
+    response = exports.export_response([TABLE], form, name, {})
+    assert response["Content-Disposition"] == f'attachment; filename="{file}"'
+    assert response["Cache-Control"] == "private, no-store"
+
+
+def test_no_row_passes_through_a_plain_file(monkeypatch):
+    """The warehouse may be encrypted; xlsxwriter would write its sheets to the temporary folder otherwise."""
+    import tempfile
+
+    def refuse(*_, **__):
+        raise AssertionError("a temporary file was made")
+
+    for way in ("mkstemp", "mkdtemp", "TemporaryFile", "NamedTemporaryFile"):
+        monkeypatch.setattr(tempfile, way, refuse)
+    assert exports.export_response([TABLE], "xlsx", "x", ABOUT).content.startswith(b"PK")
