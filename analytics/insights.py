@@ -22,6 +22,7 @@ from analytics import queries
 from analytics.formats import MINUS, number, with_unit
 from analytics.metrics import METRICS
 from analytics.queries import WHOLE
+from analytics.receivables import AGING
 from etl.business import Business
 
 CHANGE, POINTS, LEVEL = "change", "points", "level"
@@ -294,7 +295,7 @@ def _about_receivables(facts: list[Facts]) -> Question:
             owed = answer.get(one.store)  # a store without a row is owed nothing
             one.receivables = {
                 "outstanding": owed["amount"], "outstanding_orders": owed["orders"],
-                "outstanding_customers": owed["customers"], "outstanding_old": owed["aging"][queries.AGING[-1]][1],
+                "outstanding_customers": owed["customers"], "outstanding_old": owed["aging"][AGING[-1]][1],
             } if owed else dict.fromkeys(RECEIVABLES, 0)  # fmt: skip
 
     return queries.receivables_by_store, put

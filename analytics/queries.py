@@ -3,13 +3,14 @@
 import re
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 
 import duckdb
 import polars as pl
 from django.conf import settings
 
-from analytics.metrics import FORMULA, METRICS, Metric, get, parts_of
+from analytics.metrics import FORMULA, METRICS, NO_INVOICE, Metric, get, parts_of
+from analytics.receivables import DAYS, Ledger, bucket, start_of, summary
 from etl.warehouse import Warehouse
 
 GRAINS = ("month", "week", "quarter", "day")
@@ -124,6 +125,17 @@ class Snapshot:
         """values() of this build; of the stores only those that the reader may see."""
         found = self.kept(("values", dimension), lambda con: values(con, dimension))
         return [self.only] if self.only and dimension == "store" else found
+
+    def ledger(self, filters: Filters = Filters()) -> Ledger:
+        """ledger() of this build: all that pages say about what is owed comes out of it."""
+        filters = self.filters(filters)
+        return self.kept(("ledger", filters), lambda con: ledger(con, filters))
+
+    def concentration(self, grain: str, period: str, filters: Filters = Filters()) -> pl.DataFrame:
+        """concentration() of this build. Raises QueryError for a reader restricted to one store."""
+        self.whole("Concentration")
+        key = ("concentration", grain, period, filters)
+        return self.kept(key, lambda con: concentration(con, grain, period, filters))
 
     def insights(self, grain: str, store: str | None = None) -> list[dict]:
         """insights() of this build: of the reader's store, of `store`, or of the whole."""
@@ -474,47 +486,130 @@ def _number(values: pl.Series, unit: str) -> pl.Series:
 
 # Receivables -----------------------------------------------------------------------------------------------------
 
-AGING = ("0-30 days", "31-60 days", "61-90 days", "over 90 days")
+# What an order still owes: this says it for every figure. An order without an amount owes nothing.
+BALANCE = "CASE WHEN paid THEN 0 ELSE greatest(total, 0) END"
+# Credit sales: neither paid on the day the order was placed nor paid on a day nobody knows.
+ON_CREDIT = "NOT paid OR coalesce(payment_date <> coalesce(placed, earned_date), false)"
+LEDGER = """WITH kept AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT order_id, customer_id, store::VARCHAR AS store, coalesce(placed, earned_date) AS since, earned_date,
+            total, {balance} AS balance, {on_credit} AS on_credit
+        FROM sales WHERE kind = 'Order' AND source = 'CC_2025' AND {where}
+    ) WHERE balance > 0 OR (on_credit AND earned_date > least($as_of - {days}, $start))
+)
+SELECT 'open' AS what, kept.store, order_id, customer_id, coalesce(name, customer_id) AS name, since AS placed,
+    since + $terms AS due, date_diff('day', since, $as_of) AS days, balance
+FROM kept JOIN customers USING (customer_id) WHERE balance > 0
+UNION ALL BY NAME
+SELECT 'credit' AS what, store, sum(total) AS balance FROM kept
+WHERE on_credit AND earned_date > $as_of - {days} AND earned_date <= $as_of GROUP BY store
+UNION ALL BY NAME
+SELECT 'since' AS what, store, sum(total) AS balance FROM kept
+WHERE on_credit AND earned_date > $start AND earned_date <= $as_of GROUP BY store
+UNION ALL BY NAME
+SELECT 'business' AS what, o.store::VARCHAR AS store, count(*) AS days, sum({balance}) AS balance
+FROM orders AS o JOIN customers AS c USING (customer_id)
+WHERE o.b2b AND cleaned IS NOT NULL AND {balance} > 0{business} GROUP BY o.store"""
+_BUSINESS = {"store": "o.store", "area": "c.area", "source": "c.source", "payment_type": "o.payment_type"}
+_ORDERS = {
+    "order_id": pl.String, "customer_id": pl.String, "name": pl.String, "store": pl.String, "placed": pl.Date,
+    "due": pl.Date, "days": pl.Int64, "balance": pl.Decimal(38, 2),
+}  # fmt: skip
+
+
+def ledger(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> Ledger:
+    """The open orders on the exports' date, and what DSO and collection effectiveness are made of, in one question.
+
+    A CleanCloud order of a consumer is open when it is earned and has a balance; the old system's are assumed paid.
+    Raises QueryError for a filter on items, which say nothing about what is owed.
+    """
+    _known_values(con, filters)
+    for dimension in ("item_category", "service_type"):
+        if getattr(filters, dimension) is not None:
+            raise QueryError(f"What is owed is not counted by {dimension.replace('_', ' ')}.")
+    facts = meta(con)
+    as_of = date.fromisoformat(facts["as_of"])
+    records = con.execute(
+        "SELECT as_of, store::VARCHAR AS store, total, not_yet_due FROM receivables ORDER BY as_of, store"
+    ).pl()
+    start, why = _start(records, as_of, filters)
+    business = "".join(f" AND {c} = ${d}" for d, c in _BUSINESS.items() if getattr(filters, d) is not None)
+    business += " AND false" if filters.segment else ""  # business accounts are in no segment
+    sql = LEDGER.format(
+        balance=BALANCE, on_credit=ON_CREDIT, where=where_of("sales", filters), days=DAYS, business=business
+    )
+    terms = int(facts["payment_terms_days"])
+    more = {"first": date.min, "last": date.max, "as_of": as_of, "terms": terms, "start": start or as_of}
+    rows = con.execute(sql, bound(sql, filters, **more)).pl()
+    sums = {what: _by_store(rows.filter(pl.col("what") == what)) for what in ("credit", "since", "business")}
+    counts = dict(rows.filter(pl.col("what") == "business").select("store", "days").iter_rows())
+    orders = rows.filter(pl.col("what") == "open").select([pl.col(n).cast(t) for n, t in _ORDERS.items()])
+    return Ledger(
+        as_of, WHOLE, (filters.store,) if filters.store else (WHOLE, *values(con, "store")),
+        orders.with_columns(bucket().alias("bucket")).sort("placed", "order_id"),
+        sums["credit"], sums["since"], {s: (counts[s], amount) for s, amount in sums["business"].items()},
+        records, start, why,
+    )  # fmt: skip
+
+
+def _by_store(rows: pl.DataFrame) -> dict:
+    return dict(rows.select("store", "balance").iter_rows())
+
+
+def _start(records: pl.DataFrame, as_of: date, filters: Filters) -> tuple[date | None, str]:
+    """The day on record that collection effectiveness starts from, or why there is none."""
+    if replace(filters, store=None) != Filters():
+        return None, "What was owed before is on record for the business and each store only."
+    start = start_of(records["as_of"], as_of)
+    aim = f"{as_of - timedelta(DAYS):%-d %b %Y}"
+    return start, "" if start else f"What was owed around {aim} is not on record: every refresh keeps it from now on."
 
 
 def receivables(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> dict:
     """What customers owe on the exports' date: {as_of, orders, amount, customers, aging: {bucket: [orders, amount]}}.
 
-    A CleanCloud order of a consumer that is earned and unpaid counts with its total; one without an amount owes
-    nothing. The old system's orders are assumed paid. Aged by the days since it was placed, or earned where that day
-    is missing. amount is in the business's currency; every bucket is there.
+    Of the open orders of ledger(), aged by the days since each was placed, or earned where that day is missing. amount
+    is in the business's currency; every bucket is there.
     """
-    return receivables_by_store(con, filters)[WHOLE]
+    found = ledger(con, filters)
+    return summary(found.orders, found.as_of)
 
 
 def receivables_by_store(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> dict[str, dict]:
     """receivables() of every store with something owed, and of "All stores", in one question."""
+    found = ledger(con, filters)
+    stores = {name[0]: orders for name, orders in found.orders.group_by("store", maintain_order=True)}
+    return {store: summary(orders, found.as_of) for store, orders in {WHOLE: found.orders, **stores}.items()}
+
+
+# Concentration ---------------------------------------------------------------------------------------------------
+
+
+def concentration(
+    con: duckdb.DuckDBPyConnection, grain: str, period: str, filters: Filters = Filters()
+) -> pl.DataFrame:
+    """Every active customer of a period by revenue, the largest first, then by customer ID.
+
+    Columns: rank (1 ..), customer_id, name (the ID where it is unknown), revenue (money), share and cumulative_share
+    of all revenue (null when there was none). Months come from customer_months, other periods (and a filter that only
+    sales have) from sales. Raises QueryError for a period that is not in the data.
+    """
     _known_values(con, filters)
-    chosen = {k: v for k in ("store", "area", "source") if (v := getattr(filters, k)) is not None}
-    only = "".join(f" AND {k} = ${k}" for k in chosen)
-    rows = con.execute(
-        f"""WITH now AS (SELECT value AS as_of FROM meta WHERE key = 'as_of'), owed AS (
-            SELECT store::VARCHAR AS store, customer_id, total,
-                date_diff('day', coalesce(placed, earned_date), as_of::DATE) AS age
-            FROM sales, now
-            WHERE kind = 'Order' AND source = 'CC_2025' AND earned_date IS NOT NULL AND NOT paid AND total > 0{only}
-        ), aged AS (
-            SELECT *, CASE WHEN age <= 30 THEN 0 WHEN age <= 60 THEN 1 WHEN age <= 90 THEN 2 ELSE 3 END AS bucket
-            FROM owed
-        ), grouped AS (
-            SELECT coalesce(store, '{WHOLE}') AS store, bucket, count(*) AS orders,
-                coalesce(sum(total), 0)::DOUBLE AS amount, count(DISTINCT customer_id) AS customers
-            FROM aged GROUP BY GROUPING SETS ((store, bucket), (store), (bucket), ())
-        )
-        SELECT as_of, store, bucket, orders, amount, customers FROM grouped, now""",
-        chosen,
-    ).fetchall()
-    found: dict[str, dict] = {}
-    for as_of, store, bucket, orders, amount, customers in rows:
-        aging = {name: [0, 0.0] for name in AGING}
-        one = found.setdefault(store, {"as_of": as_of, "orders": 0, "amount": 0.0, "customers": 0, "aging": aging})
-        if bucket is None:
-            one |= {"orders": orders, "amount": amount, "customers": customers}
-        else:
-            one["aging"][AGING[bucket]] = [orders, amount]
-    return found
+    known = {row[0]: row[1:] for row in periods(con, grain).select("period", "first_day", "last_day").iter_rows()}
+    if period not in known:
+        reach = f": it has {min(known)} to {max(known)}." if known else "."
+        raise QueryError(f"There is no {grain} {period!r} in the data{reach}")
+    mart = "customer_months" if grain == "month" and filters.payment_type is None else "sales"
+    for dimension in (*SPLITS, "segment"):
+        if getattr(filters, dimension) is not None and dimension not in FILTERED[mart]:
+            raise QueryError(f"Concentration is not counted by {dimension.replace('_', ' ')}.")
+    rows = f"{mart} WHERE {where_of(mart, filters)}" + (f" AND {NO_INVOICE}" if mart == "sales" else "")
+    revenue = "sum(total)" if mart == "sales" else "sum(revenue)"
+    sql = f"""WITH spent AS (SELECT customer_id, {revenue} AS revenue FROM {rows} GROUP BY customer_id)
+    SELECT row_number() OVER by_size AS rank, customer_id, coalesce(name, customer_id) AS name,
+        revenue::DOUBLE AS revenue, revenue::DOUBLE / nullif(sum(revenue) OVER (), 0) AS share,
+        (sum(revenue) OVER by_size)::DOUBLE / nullif(sum(revenue) OVER (), 0) AS cumulative_share
+    FROM spent JOIN customers USING (customer_id)
+    WINDOW by_size AS (ORDER BY revenue DESC, customer_id) ORDER BY rank"""
+    first, last = known[period]
+    return con.execute(sql, bound(sql, filters, first=first, last=last)).pl()

@@ -29,6 +29,7 @@ KEYS = {
     "lifetimes": "customer_id",
     "periods": "grain, period",
     "insights": "rule, period, store",
+    "receivables": "as_of, store",
     "meta": "key",
 }
 

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 HELPERS = ("types", "earned_orders")
 STATEMENTS = (
     "types", "customers", "subscriptions", "earned_orders", "orders", "sales", "items", "customer_months", "cohorts",
-    "rfm", "lifetimes", "periods", "insights", "meta",
+    "rfm", "lifetimes", "periods", "insights", "receivables", "meta",
 )  # fmt: skip
 MARTS = tuple(name for name in STATEMENTS if name not in HELPERS)
 PERSONAL = {"customers": ("name", "phone", "email")}
@@ -229,6 +229,7 @@ def _prepare(con: duckdb.DuckDBPyConnection, business: Business, as_of: date, bu
     con.execute(f"SET VARIABLE build_id = {_sql_list([build_id])}")
     con.execute(f"SET VARIABLE currency = {_sql_list([business.currency])}")
     con.execute(f"SET VARIABLE subscription_days = {business.subscription_days}")
+    con.execute(f"SET VARIABLE payment_terms_days = {business.payment_terms_days}")
     con.execute(f"SET VARIABLE store_stride = {staging.STORE_STRIDE}")
     con.execute(
         "CREATE TEMP MACRO collected_of(paid, payment_type, total) AS "

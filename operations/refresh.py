@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -221,7 +221,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
             )
             return
         with progress.step("insights"):
-            enrich_candidate(house, build.build_id, manifest)
+            enrich_candidate(house, build.build_id, manifest, _receivables_on_record())
         manifest["seconds"] = manifest["seconds"] | progress.seconds
         house.write_manifest(build.build_id, manifest)
         if run.dry_run:
@@ -262,14 +262,18 @@ def _shrunk(before: dict, now: dict) -> list[str]:
     return said
 
 
-def enrich_candidate(house: "Warehouse", build_id: str, manifest: dict) -> None:
-    """Let analytics write what needs metrics (insights) into the candidate; its warnings join the manifest's."""
+def enrich_candidate(house: "Warehouse", build_id: str, manifest: dict, history: Iterable[dict] = ()) -> None:
+    """Let analytics write what needs metrics (insights) into the candidate; its warnings join the manifest's.
+
+    history: what was owed on earlier days. What is owed now joins the manifest, so that later runs have it.
+    """
     from analytics.enrich import enrich
     from etl.business import load_business
 
     with house.open_candidate(build_id) as con:
-        found = enrich(con, load_business(settings.BUSINESS_FILE))
+        found = enrich(con, load_business(settings.BUSINESS_FILE), history)
     manifest["warnings"] = [*manifest.get("warnings", []), *found.get("warnings", [])]
+    manifest["receivables"] = found["receivables"]
 
 
 def _sync(
@@ -388,6 +392,19 @@ def _was_rolled_back(house: "Warehouse", manifest: dict) -> bool:
     """Did somebody go back behind these exports, or behind this very build (the same exports under newer code)?"""
     left = {b.manifest["fingerprint"] for b in house.builds() if b.manifest.get("rolled_back")}
     return manifest["inputs"] in house.rolled_back() or manifest["fingerprint"] in left
+
+
+def _receivables_on_record() -> list[dict]:
+    """What was owed on the days of published runs: of each day as its newest run said, rolled-back ones left out."""
+    live: list[tuple[str, list[dict]]] = []  # the builds published so far that nobody went back behind, oldest first
+    runs = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).order_by("finished_at", "pk")
+    for trigger, build_id, rows in runs.values_list("trigger", "build_id", "manifest__receivables").iterator():
+        place = next((i for i, (known, _) in enumerate(live) if known == build_id), None)
+        if trigger == RefreshRun.Trigger.ROLLBACK and place is not None:
+            live = live[:place]
+        live.append((build_id, rows or []))
+    by_day = {row["as_of"]: rows for _, rows in live for row in rows[:1]}
+    return [row for rows in by_day.values() for row in rows]
 
 
 @contextmanager
