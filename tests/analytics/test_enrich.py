@@ -29,18 +29,25 @@ def candidate(tmp_path):
     return Warehouse(tmp_path / "data" / "warehouse"), build.build_id
 
 
-def test_it_fills_the_table_once(candidate):
+def test_it_fills_its_tables_once(candidate):
     house, build_id = candidate
+
+    def filled(con) -> dict:
+        return {t: con.execute(f"SELECT * FROM {t}").fetchall() for t in ("insights", "rfm", "lifetimes", "meta")}
+
     with house.open_candidate(build_id) as con:
         first = enrich.enrich(con, BUSINESS)
-        rows = con.execute("SELECT * FROM insights").fetchall()
+        rows = filled(con)
+        assert {t: first[t] for t in ("insights", "rfm", "lifetimes")} == {
+            t: len(found) for t, found in rows.items() if t != "meta"
+        }
         assert enrich.enrich(con, BUSINESS) == first  # again: replaced, not added
-        assert first["insights"] == len(rows)
-        assert con.execute("SELECT * FROM insights").fetchall() == rows
+        assert filled(con) == rows
     with house.connect(build_id) as con:
         found = queries.insights(con, "month")
-        key = next(c for c in CHECKS if c.name == "insights key")
-        assert con.execute(key.sql).fetchall() == []
+        for table in rows:
+            key = next(c for c in CHECKS if c.name == f"{table} key")
+            assert con.execute(key.sql).fetchall() == []
     assert found[0] == {
         "period": "2026-02", "rule": "REV_MOM", "category": "Revenue", "headline": "Revenue 100 % above January",
         "detail": "Dhs 200 against Dhs 100.", "tone": "positive",
