@@ -137,6 +137,23 @@ class Snapshot:
         key = ("concentration", grain, period, filters)
         return self.kept(key, lambda con: concentration(con, grain, period, filters))
 
+    def by_customer(self, name: str, grain: str, period: str, *, filters: Filters = Filters(), **how) -> "Behind":
+        """by_customer() of this build."""
+        return self._behind(by_customer, name, grain, period, filters, how)
+
+    def rows(self, name: str, grain: str, period: str, *, filters: Filters = Filters(), **how) -> "Behind":
+        """rows() of this build."""
+        return self._behind(rows, name, grain, period, filters, how)
+
+    def _behind(self, ask, name: str, grain: str, period: str, filters: Filters, how: dict) -> "Behind":
+        filters = self.filters(filters)
+        if get(name).whole:
+            self.whole(get(name).label)
+        if how.get("limit") is None:  # all of them, for a file: too much to keep
+            return ask(self.cursor(), name, grain, period, filters, **how)
+        key = (ask.__name__, name, grain, period, filters, *sorted(how.items()))
+        return self.kept(key, lambda con: ask(con, name, grain, period, filters, **how))
+
     def insights(self, grain: str, store: str | None = None) -> list[dict]:
         """insights() of this build: of the reader's store, of `store`, or of the whole."""
         store = self.filters(Filters(store=store)).store or WHOLE
@@ -613,3 +630,259 @@ def concentration(
     WINDOW by_size AS (ORDER BY revenue DESC, customer_id) ORDER BY rank"""
     first, last = known[period]
     return con.execute(sql, bound(sql, filters, first=first, last=last)).pl()
+
+
+# Behind a number -------------------------------------------------------------------------------------------------
+
+# A threshold among customers: what each of them has, of which it is the threshold.
+EACH = {"spend_threshold": "sum(revenue)", "volume_threshold": "sum(items)"}
+# What the rows of a mart say for themselves: name in the answer -> SQL. `value` and the customer's name come to it.
+ROWS = {
+    "sales": {
+        "order_id": "r.order_id", "earned_date": "r.earned_date", "customer_id": "r.customer_id", "name": "c.name",
+        "kind": "r.kind::VARCHAR", "store": "r.store::VARCHAR", "area": "r.area::VARCHAR", "placed": "r.placed",
+        "payment_type": "r.payment_type::VARCHAR", "delivery": "r.delivery", "pickup": "r.pickup", "pieces": "r.pieces",
+        "total": "r.total", "collections": "r.collections",
+    },
+    "items": {
+        "order_id": "r.order_id", "item_no": "r.item_no", "earned_date": "r.earned_date",
+        "customer_id": "r.customer_id", "name": "c.name", "store": "r.store::VARCHAR", "area": "r.area::VARCHAR",
+        "item": "r.item", "item_category": "r.item_category::VARCHAR", "service_type": "r.service_type::VARCHAR",
+        "express": "r.express", "quantity": "r.quantity", "total": "r.total",
+    },
+}  # fmt: skip
+CUSTOMER = ("customer_id", "name", "store", "area", "value")
+_AGGREGATE = re.compile(r"(sum|avg|count)\((?:DISTINCT )?(.*)\)")
+_DISTINCT = "count(DISTINCT"
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Some of the rows behind a number. total: how many there are; together: the sum of their values, or None where
+    values don't add up; mart: whose rows they are."""
+
+    frame: pl.DataFrame
+    total: int
+    together: float | int | None
+    mart: str
+
+
+def is_ratio(name: str) -> bool:
+    """Is a metric's value something over something, a mean or a threshold? Then 0 is a value like any other."""
+    metric = get(name)
+    return "/" in metric.sql if metric.mart == FORMULA else metric.sql.startswith(("avg", "any_value"))
+
+
+def looks_back(name: str) -> bool:
+    """Does a formula use the period before? Then no single customer has a value of it."""
+    metric = get(name)
+    if metric.mart != FORMULA:
+        return False
+    return "{previous." in metric.sql or any(looks_back(part) for part in parts_of(metric.sql))
+
+
+def direct_parts(name: str) -> dict[str, tuple[str, bool]]:
+    """The parts a formula names, once each: column -> (metric, of the period before?). Empty for any other metric."""
+    metric = get(name)
+    found = [] if metric.mart != FORMULA else [(m[2], bool(m[1])) for m in _PART.finditer(metric.sql)]
+    return {("before_" if before else "") + part: (part, before) for part, before in found}
+
+
+def _written(name: str, leaf, before: bool = False) -> str:
+    """A metric as SQL, its formulas written out; leaf(metric, of the period before?) says each one they stand on."""
+    metric = get(name)
+    if metric.mart != FORMULA:
+        return leaf(metric, before)
+    return f"({_PART.sub(lambda m: _written(m[2], leaf, before or bool(m[1])), metric.sql)})"
+
+
+def _leaves(name: str, before: bool = False) -> dict[tuple[str, bool], Metric]:
+    """The metrics a metric stands on in the end, itself where it is no formula: {(name, before?): metric}."""
+    metric = get(name)
+    if metric.mart != FORMULA:
+        return {(name, before): metric}
+    return {k: m for part, back in direct_parts(name).values() for k, m in _leaves(part, before or back).items()}
+
+
+def _each_customer(name: str, filters: Filters) -> str:
+    """SQL: a row a customer behind a metric: customer_id, value, and a column for each part of a formula."""
+    scans: dict[tuple[str, bool], dict[str, str]] = {}
+    for (leaf, before), metric in _leaves(name).items():
+        scans.setdefault((metric.mart, before), {})[leaf] = EACH.get(leaf, metric.sql)
+
+    def column(metric: Metric, before: bool) -> str:
+        said = f"{'before' if before else 'of'}_{metric.name}"
+        return f"coalesce({said}, 0)" if metric.none_is_zero else said
+
+    tables = []
+    for (mart, before), columns in scans.items():
+        relation = RELATIONS[mart][1].format(where=where_of(mart, filters), split="")
+        if before:
+            relation = relation.replace("$first", "$before_first").replace("$last", "$before_last")
+        figures = ", ".join(f"{sql} AS {'before' if before else 'of'}_{leaf}" for leaf, sql in columns.items())
+        tables.append(f"(SELECT customer_id, {figures} FROM {relation} GROUP BY customer_id)")
+    joined = tables[0] + "".join(f" FULL JOIN {table} USING (customer_id)" for table in tables[1:])
+    # A customer belongs to one system, and the old one kept neither items nor payments.
+    parts = {
+        alias: f"CASE WHEN c.source <> 'Legacy' THEN {said} END" if get(part).legacy_has_none else said
+        for alias, (part, before) in ({"value": (name, False)} | direct_parts(name)).items()
+        for said in [_written(part, column, before)]
+    }
+    if looks_back(name):
+        parts["value"] = "NULL::DOUBLE"
+    said = ", ".join(f"{sql} AS {alias}" for alias, sql in parts.items())
+    if looks_back(name):
+        counts = " OR ".join(f"coalesce({alias}, 0) <> 0" for alias in parts if alias != "value")
+    else:
+        counts = "value IS NOT NULL" if is_ratio(name) else "value <> 0"
+    return (
+        f"SELECT * FROM (SELECT customer_id, c.name, c.store::VARCHAR AS store, c.area::VARCHAR AS area, {said} "
+        f"FROM {joined} JOIN customers AS c USING (customer_id)) WHERE {counts}"
+    )
+
+
+def _row_mart(name: str) -> str:
+    """The mart whose rows are shown for a metric: its own, a formula's first part's. A customer's month is shown as
+    the sales rows of that month, or as its items where they are what is summed."""
+    metric = get(name)
+    if metric.mart == FORMULA:
+        return _row_mart(parts_of(metric.sql)[0])
+    if metric.mart == "customer_months":
+        return "items" if EACH.get(name, metric.sql).startswith("sum(items)") else "sales"
+    return metric.mart
+
+
+def _of_a_row(metric: Metric) -> str:
+    """What one row adds to a metric: its aggregate's argument, where the metric counts the row."""
+    aggregate = metric.sql.partition(" FILTER (")[0]
+    kind, argument = _AGGREGATE.fullmatch(aggregate).groups()
+    said = "1" if kind == "count" else argument
+    said = f"CASE WHEN {metric.where} THEN {said} END" if metric.where else said
+    return f"coalesce({said}, 0)" if metric.none_is_zero else said
+
+
+def _row_value(name: str) -> str | None:
+    """A row's own value, where the rows' values add up to the metric (or are what it is the mean of); else None."""
+    metric = get(name)
+    if metric.mart == "customer_months":
+        aggregate = EACH.get(name, metric.sql).partition(" FILTER (")[0]
+        return {"sum(revenue)": "total", "sum(items)": "quantity"}.get(aggregate)
+    leaves = _leaves(name).values()
+    if "/" in metric.sql or any(m.mart != _row_mart(name) or m.sql.startswith(_DISTINCT) for m in leaves):
+        return None
+    return _written(name, lambda metric, before: _of_a_row(metric))
+
+
+def _counted(name: str, mart: str, filters: Filters) -> str:
+    """The condition on a mart's rows: those that a metric counts."""
+    metric = get(name)
+    members = f"customer_id IN (SELECT customer_id FROM ({_each_customer(name, filters)}))"
+    value = _row_value(name)
+    if metric.mart == "customer_months":
+        adds = f" AND {value} <> 0" if value and not is_ratio(name) else ""
+        return f"({NO_INVOICE} AND {members}{adds})" if mart == "sales" else f"({members}{adds})"
+    if metric.mart != FORMULA:
+        if metric.sql.startswith(_DISTINCT):
+            return f"({metric.where or 'true'})"
+        said = _of_a_row(metric)
+        return f"{said} <> 0" if metric.none_is_zero else f"{said} IS NOT NULL"
+    if value:
+        return f"{value} <> 0"
+    parts = [p for p, before in direct_parts(name).values() if not before and _row_mart(p) == mart]
+    either = f"({' OR '.join(_counted(part, mart, filters) for part in parts)})"
+    return either if is_ratio(name) else f"({either} AND {members})"
+
+
+def _page_sql(inner: str, columns, sort: str, descending: bool, ties: str, how: dict) -> str:
+    """One page of an inner query: searched, of one customer, sorted by a column of a closed list."""
+    if sort not in columns:
+        raise QueryError(f"There is no column {sort!r} to sort by: choose one of {', '.join(columns)}.")
+    found = [f"contains(lower({c}), lower($search))" for c in ("order_id", "customer_id", "name") if c in columns]
+    conditions = [f"({' OR '.join(found)})"] if how.get("search") else []
+    conditions += ["customer_id = $customer"] if how.get("customer") else []
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    page = "" if how.get("limit") is None else f" LIMIT {int(how['limit'])} OFFSET {int(how.get('offset', 0))}"
+    order = f'ORDER BY "{sort}" {"DESC" if descending else "ASC"} NULLS LAST, {ties}'
+    return f'WITH found AS MATERIALIZED (SELECT * FROM ({inner}){where}) SELECT *, ' \
+        f'(SELECT count(*) FROM found) AS "#total", (SELECT sum(value) FROM found) AS "#sum" ' \
+        f'FROM found {order}{page}'  # fmt: skip
+
+
+def _behind(con, name, grain, period, filters, inner: str, columns, sort, descending, ties, how) -> Behind:
+    unknown = set(how) - {"search", "customer", "limit", "offset"}
+    if unknown:
+        raise TypeError(f"unknown argument {unknown.pop()!r}")
+    if grain not in GRAINS:
+        raise QueryError(f"There is no grain {grain!r}: choose one of {', '.join(GRAINS)}.")
+    _check([name], grain, (), filters)
+    _known_values(con, filters)
+    days = _range(con, grain, period, period, True)
+    if days is None:
+        raise QueryError(f"There is no {grain} {period!r} in the data.")
+    first, before, last = days
+    sql = _page_sql(inner, columns, sort, descending, ties, how)
+    more = {"first": first, "last": last, "before_first": before, "before_last": first - timedelta(days=1)}
+    more |= {name: how.get(name) for name in ("search", "customer")}
+    frame = con.execute(sql, bound(sql, filters, **more)).pl()
+    if frame.is_empty() and how.get("offset"):
+        return _behind(con, name, grain, period, filters, inner, columns, sort, descending, ties, how | {"offset": 0})
+    total = frame["#total"][0] if len(frame) else 0
+    adds_up = not is_ratio(name) and not looks_back(name) and frame["value"].dtype != pl.Null
+    together = frame["#sum"][0] if len(frame) and adds_up else None
+    return Behind(frame.drop("#total", "#sum"), total, together, _row_mart(name))
+
+
+def by_customer(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    grain: str,
+    period: str,
+    filters: Filters = Filters(),
+    *,
+    sort: str = "value",
+    descending: bool = True,
+    **how,
+) -> Behind:
+    """The customers behind a metric in a period, each with the metric's value for that customer alone.
+
+    Columns: customer_id, name, store and area (the customer's own), value, and one a part of a formula ("before_x":
+    x of the period before). Only customers who add to it: a value other than 0, of a ratio any value. A formula that
+    looks back has no value a customer, only parts; a threshold shows what it is the threshold of. The values of an
+    additive metric, and of a count of customers, add up to the metric.
+
+    how: search (part of an ID or name), customer (one ID), limit, offset; an offset past the end gives the first
+    page. Raises QueryError for a grain, period, filter or sort column that doesn't fit, UnknownMetric.
+    """
+    columns = (*CUSTOMER, *direct_parts(name))
+    if sort == "value" and looks_back(name):
+        sort = next(iter(direct_parts(name)))
+    inner = _each_customer(name, filters)
+    return _behind(con, name, grain, period, filters, inner, columns, sort, descending, "customer_id", how)
+
+
+def rows(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    grain: str,
+    period: str,
+    filters: Filters = Filters(),
+    *,
+    sort: str = "earned_date",
+    descending: bool = True,
+    **how,
+) -> Behind:
+    """The sales or item rows that a metric counts in a period (Behind.mart says which), in the columns of ROWS[mart].
+
+    `value` is what the row adds to the metric, null where rows don't add up to it (ratios, counts of customers). Rows
+    that add nothing are left out. A formula: the rows of its first part's mart that any of its parts counts; of a
+    difference what remains. A figure of customers' months: those customers' rows. `how` and errors: by_customer().
+    """
+    mart = _row_mart(name)
+    said = ", ".join(f"{sql} AS {column}" for column, sql in ROWS[mart].items())
+    value = _row_value(name) or "NULL"
+    relation = RELATIONS[mart][1].format(where=where_of(mart, filters), split="")
+    counted = f"SELECT *, {value} AS value FROM {relation} AND {_counted(name, mart, filters)}"
+    inner = f"SELECT {said}, r.value FROM ({counted}) AS r JOIN customers AS c ON c.customer_id = r.customer_id"
+    ties = "order_id" if mart == "sales" else "order_id, item_no"
+    columns = (*ROWS[mart], "value")
+    return _behind(con, name, grain, period, filters, inner, columns, sort, descending, ties, how)
