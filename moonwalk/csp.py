@@ -14,7 +14,8 @@ def policy(directives: dict[str, list[str]]) -> str:
 
 
 class ContentSecurityPolicyMiddleware:
-    """Sets the header on every response that has none of its own; the admin gets the policy of its own."""
+    """Sets the header on every response; the admin has a policy of its own, and so has a response that carries one
+    (`_csp_config`, as Django 6's csp_override sets it)."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -24,5 +25,7 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request):
         response = self.get_response(request)
         chosen = self.admin_policy if request.path.startswith(ADMIN_PREFIX) else self.policy
+        if own := getattr(response, "_csp_config", None):
+            chosen = policy(own)
         response.headers.setdefault("Content-Security-Policy", chosen)
         return response

@@ -25,6 +25,7 @@ env = environ.Env(
     MOONWALK_BUSINESS_FILE=(str, ""),
     MOONWALK_HTTPS=(bool, False),
     MOONWALK_HASHED_STATIC=(bool, False),
+    MOONWALK_SHARE_ORIGINS=(list, []),
 )
 # A .env file beside manage.py; MOONWALK_ENV_FILE names another one, or none when it is empty.
 ENV_FILE = os.environ.get("MOONWALK_ENV_FILE", str(BASE_DIR / ".env"))
@@ -82,6 +83,7 @@ SECRET_KEY_IS_KEPT = bool(env("SECRET_KEY")) or (DATA_DIR / "secret_key").is_fil
 ALLOWED_HOSTS = env("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env("CSRF_TRUSTED_ORIGINS")
 HTTPS = env("MOONWALK_HTTPS")
+SHARE_ORIGINS = env("MOONWALK_SHARE_ORIGINS")
 
 # --- Apps and middleware -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

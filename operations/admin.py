@@ -8,7 +8,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, Count, OuterRef, Subquery, When
+from django.db.models import Case, Count, Exists, OuterRef, Q, Subquery, When
 from django.http import FileResponse, Http404, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -22,6 +22,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from analytics.access import store_of
+from analytics.admin import StoreAccessInline
 from etl.errors import MoonwalkError
 from operations import quarantine, refresh, services
 from operations.lock import RefreshBusy
@@ -36,11 +38,39 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    inlines = (StoreAccessInline,)
+
+    def get_inlines(self, request, obj):
+        return super().get_inlines(request, obj) if obj else ()  # a new person's page asks for name and password alone
 
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     pass
+
+
+def orders_for(user, orders=None):
+    """The orders that a person may look at, of a queryset or of all."""
+    orders = Order.objects.all() if orders is None else orders
+    only = store_of(user)
+    return orders.filter(store=only) if only else orders
+
+
+def customers_for(user, customers=None):
+    """The customers that a person may look at, of a queryset or of all."""
+    customers = Customer.objects.all() if customers is None else customers
+    only = store_of(user)
+    if not only:
+        return customers
+    return customers.filter(Q(store=only) | Exists(Order.objects.filter(customer=OuterRef("pk"), store=only)))
+
+
+def follow_ups_for(user, follow_ups):
+    """The follow-ups of a queryset that a person may look at: on such an order; on no order, on such a customer."""
+    if not store_of(user):
+        return follow_ups
+    on_customers = Q(order__isnull=True, customer__in=customers_for(user))
+    return follow_ups.filter(Q(order__in=orders_for(user)) | on_customers)
 
 
 class FollowUpInline(TabularInline):
@@ -53,7 +83,8 @@ class FollowUpInline(TabularInline):
     ordering = ("-created_at",)
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("created_by", "order", "customer")
+        found = super().get_queryset(request).select_related("created_by", "order", "customer")
+        return follow_ups_for(request.user, found)
 
 
 class OrderFollowUpInline(FollowUpInline):
@@ -130,8 +161,10 @@ class CustomerAdmin(ImportedAdmin):
     )
 
     def get_queryset(self, request):
-        orders = Order.objects.filter(customer=OuterRef("pk")).order_by().values("customer").annotate(n=Count("pk"))
-        return super().get_queryset(request).annotate(_orders=Subquery(orders.values("n")))
+        orders = orders_for(request.user).filter(customer=OuterRef("pk"))
+        orders = orders.order_by().values("customer").annotate(n=Count("pk"))
+        found = customers_for(request.user, super().get_queryset(request))
+        return found.annotate(_orders=Subquery(orders.values("n")))
 
     def get_readonly_fields(self, request, obj=None):
         return [*super().get_readonly_fields(request, obj), "their_orders"]
@@ -188,7 +221,7 @@ class OrderAdmin(ImportedAdmin):
     )
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("customer")
+        return orders_for(request.user, super().get_queryset(request)).select_related("customer")
 
     def get_readonly_fields(self, request, obj=None):
         return [*super().get_readonly_fields(request, obj), "customer_link"]
@@ -215,6 +248,17 @@ class FollowUpAdmin(ModelAdmin):
     autocomplete_fields = ("customer", "order")
     fields = ("note", "customer", "order", "created_by", "created_at", "changed_by", "changed_at")
     readonly_fields = ("created_by", "created_at", "changed_by", "changed_at")
+
+    def get_queryset(self, request):
+        return follow_ups_for(request.user, super().get_queryset(request))
+
+    def formfield_for_foreignkey(self, db_field, request, **kwargs):
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "customer":
+            field.queryset = customers_for(request.user, field.queryset)
+        elif db_field.name == "order":
+            field.queryset = orders_for(request.user, field.queryset)
+        return field
 
     @display(description="note")
     def short_note(self, followup):
@@ -245,7 +289,8 @@ STATE_COLOURS = {
 
 @admin.register(RefreshRun)
 class RefreshRunAdmin(ModelAdmin):
-    """Who may look at refreshes has the view permission; who may start one, the add permission."""
+    """Who may look at refreshes has the view permission; who may start one, the add permission. Both are of the whole
+    business: not for a person kept to one store."""
 
     list_display = ("started_at", "outcome", "trigger", "started_by", "as_of", "build_id", "took", "rows_rejected")
     list_filter = ("state", "trigger", "dry_run", "started_at")
@@ -279,6 +324,13 @@ class RefreshRunAdmin(ModelAdmin):
     def has_delete_permission(self, request, obj=None):
         return False
 
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) and store_of(request.user) is None
+
+    @staticmethod
+    def may_start(request) -> bool:
+        return request.user.has_perm("operations.add_refreshrun") and store_of(request.user) is None
+
     def get_queryset(self, request):
         return super().get_queryset(request).select_related("started_by")
 
@@ -296,11 +348,10 @@ class RefreshRunAdmin(ModelAdmin):
     # Views
 
     def changelist_view(self, request, extra_context=None):
-        may_start = request.user.has_perm("operations.add_refreshrun")
-        return super().changelist_view(request, {"may_start": may_start, **(extra_context or {})})
+        return super().changelist_view(request, {"may_start": self.may_start(request), **(extra_context or {})})
 
     def start_view(self, request):
-        if not request.user.has_perm("operations.add_refreshrun"):
+        if not self.may_start(request):
             raise PermissionDenied
         try:
             run = refresh.start(user=request.user, force=bool(request.POST.get("force")))

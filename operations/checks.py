@@ -1,12 +1,15 @@
 """System checks of an installation: each says what is wrong and how to mend it."""
 
 import os
+import re
 from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 
 from etl.errors import MoonwalkError
+
+ORIGIN = re.compile(r"https?://(\*\.)?[a-z0-9.-]+(:\d+)?")
 
 
 @register()
@@ -97,6 +100,21 @@ def secret_key_is_secret(app_configs, **kwargs):
                 id="moonwalk.E005",
                 hint="Leave it empty (one is made and kept in the data folder), or set 50 random characters: "
                 "python -c 'import secrets; print(secrets.token_urlsafe(50))'",
+            )
+        ]
+    return []
+
+
+@register(Tags.security)
+def share_origins_are_origins(app_configs, **kwargs):
+    """They go into a header as they are: a stray word there would open or break it."""
+    wrong = [origin for origin in settings.SHARE_ORIGINS if not ORIGIN.fullmatch(origin)]
+    if wrong:
+        return [
+            Error(
+                f"MOONWALK_SHARE_ORIGINS names no sites: {', '.join(wrong)}",
+                id="moonwalk.E006",
+                hint="Write each as scheme and host alone, without a path: https://www.notion.so",
             )
         ]
     return []

@@ -10,8 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden"
-# user name -> role: one person a role, one without any, and the owner
-CAST = {"layla": "Management", "omar": "Sales", "sara": "Operations", "farid": "Finance", "dana": "Desk", "noor": None}
+# user name -> role: one person a role, one without any, one kept to a store; and the owner
+CAST = {"layla": "Management", "omar": "Sales", "sara": "Operations", "farid": "Finance", "dana": "Desk", "noor": None,
+        "hala": "Management"}  # fmt: skip
+KEPT_TO = {"hala": "Hielo"}
 PASSWORD = "for-the-tests-only"
 
 
@@ -62,11 +64,15 @@ def people(db, django_user_model) -> dict:
     """The cast, in the database: name -> User; plus "root", the superuser."""
     from django.contrib.auth.models import Group
 
+    from analytics.models import StoreAccess
+
     found = {"root": django_user_model.objects.create_superuser("root", password=PASSWORD)}
     for name, role in CAST.items():
         user = django_user_model.objects.create_user(name, password=PASSWORD)
         if role:
             user.groups.add(Group.objects.get(name=role))
+        if name in KEPT_TO:
+            StoreAccess.objects.create(user=user, store=KEPT_TO[name])
         found[name] = user
     return found
 
