@@ -1,5 +1,6 @@
 """Metric x period x split x filter -> Polars frame. The only module that runs dashboard SQL."""
 
+import json
 import re
 import threading
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ import duckdb
 import polars as pl
 from django.conf import settings
 
+from analytics.customers import SEGMENTS, simple_clv
 from analytics.metrics import FORMULA, METRICS, NO_INVOICE, Metric, get, parts_of
 from analytics.receivables import DAYS, Ledger, bucket, start_of, summary
 from etl.warehouse import Warehouse
@@ -136,6 +138,46 @@ class Snapshot:
         self.whole("Concentration")
         key = ("concentration", grain, period, filters)
         return self.kept(key, lambda con: concentration(con, grain, period, filters))
+
+    def rfm(self, month: str | None = None) -> pl.DataFrame:
+        """rfm() of this build. Like the six after it: raises QueryError for a reader restricted to one store."""
+        self.whole("RFM")
+        return self.kept(("rfm", month), lambda con: rfm(con, month))
+
+    def segments(self, month: str | None = None) -> pl.DataFrame:
+        """segments() of this build."""
+        self.whole("RFM")
+        return self.kept(("segments", month), lambda con: segments(con, month))
+
+    def clv(self) -> dict[str, float | None]:
+        """clv() of this build."""
+        self.whole("Customer lifetime value")
+        return self.kept(("clv",), clv)
+
+    def cohorts(self) -> pl.DataFrame:
+        """cohorts() of this build."""
+        self.whole("The map of cohorts")
+        return self.kept(("cohorts",), cohorts)
+
+    def lifetimes(self, **how) -> pl.DataFrame:
+        """lifetimes() of this build."""
+        self.whole("A customer's lifetime")
+        return self.kept(("lifetimes", *sorted(how.items())), lambda con: lifetimes(con, **how))
+
+    def call_list(self, **how) -> pl.DataFrame:
+        """call_list() of this build."""
+        self.whole("The call list")
+        return self.kept(("call_list", *sorted(how.items())), lambda con: call_list(con, **how))
+
+    def expected_by_segment(self) -> pl.DataFrame:
+        """expected_by_segment() of this build."""
+        self.whole("What customers may be worth")
+        return self.kept(("expected_by_segment",), expected_by_segment)
+
+    def lifetime_summary(self) -> dict:
+        """lifetime_summary() of this build."""
+        self.whole("What customers may be worth")
+        return self.kept(("lifetime_summary",), lifetime_summary)
 
     def by_customer(self, name: str, grain: str, period: str, *, filters: Filters = Filters(), **how) -> "Behind":
         """by_customer() of this build."""
@@ -688,6 +730,19 @@ def direct_parts(name: str) -> dict[str, tuple[str, bool]]:
     return {("before_" if before else "") + part: (part, before) for part, before in found}
 
 
+def counts_customers(name: str) -> bool:
+    """Is a metric a number of customers? Each of them then counts for 1."""
+    metric = get(name)
+    if metric.mart == FORMULA:
+        return "/" not in metric.sql and all(counts_customers(part) for part in parts_of(metric.sql))
+    return metric.sql.startswith(_DISTINCT) or (metric.mart == "customer_months" and metric.sql.startswith("count(*)"))
+
+
+def shown_parts(name: str) -> dict[str, tuple[str, bool]]:
+    """The columns that by_customer() gives beside the value, as direct_parts(); revenue where each counts for 1."""
+    return {"revenue": ("revenue", False)} if counts_customers(name) else direct_parts(name)
+
+
 def _written(name: str, leaf, before: bool = False) -> str:
     """A metric as SQL, its formulas written out; leaf(metric, of the period before?) says each one they stand on."""
     metric = get(name)
@@ -707,7 +762,10 @@ def _leaves(name: str, before: bool = False) -> dict[tuple[str, bool], Metric]:
 def _each_customer(name: str, filters: Filters) -> str:
     """SQL: a row a customer behind a metric: customer_id, value, and a column for each part of a formula."""
     scans: dict[tuple[str, bool], dict[str, str]] = {}
-    for (leaf, before), metric in _leaves(name).items():
+    leaves = _leaves(name)
+    for part, before in shown_parts(name).values():
+        leaves = leaves | _leaves(part, before)
+    for (leaf, before), metric in leaves.items():
         scans.setdefault((metric.mart, before), {})[leaf] = EACH.get(leaf, metric.sql)
 
     def column(metric: Metric, before: bool) -> str:
@@ -725,7 +783,7 @@ def _each_customer(name: str, filters: Filters) -> str:
     # A customer belongs to one system, and the old one kept neither items nor payments.
     parts = {
         alias: f"CASE WHEN c.source <> 'Legacy' THEN {said} END" if get(part).legacy_has_none else said
-        for alias, (part, before) in ({"value": (name, False)} | direct_parts(name)).items()
+        for alias, (part, before) in ({"value": (name, False)} | shown_parts(name)).items()
         for said in [_written(part, column, before)]
     }
     if looks_back(name):
@@ -846,16 +904,16 @@ def by_customer(
     """The customers behind a metric in a period, each with the metric's value for that customer alone.
 
     Columns: customer_id, name, store and area (the customer's own), value, and one a part of a formula ("before_x":
-    x of the period before). Only customers who add to it: a value other than 0, of a ratio any value. A formula that
-    looks back has no value a customer, only parts; a threshold shows what it is the threshold of. The values of an
-    additive metric, and of a count of customers, add up to the metric.
+    x of the period before), or revenue where the metric counts customers. Only customers who add to it: a value other
+    than 0, of a ratio any value. A formula that looks back has no value a customer, only parts; a threshold shows what
+    it is the threshold of. The values of an additive metric, and of a count of customers, add up to the metric.
 
     how: search (part of an ID or name), customer (one ID), limit, offset; an offset past the end gives the first
     page. Raises QueryError for a grain, period, filter or sort column that doesn't fit, UnknownMetric.
     """
-    columns = (*CUSTOMER, *direct_parts(name))
+    columns = (*CUSTOMER, *shown_parts(name))
     if sort == "value" and looks_back(name):
-        sort = next(iter(direct_parts(name)))
+        sort = next(iter(shown_parts(name)))
     inner = _each_customer(name, filters)
     return _behind(con, name, grain, period, filters, inner, columns, sort, descending, "customer_id", how)
 
@@ -886,3 +944,193 @@ def rows(
     ties = "order_id" if mart == "sales" else "order_id, item_no"
     columns = (*ROWS[mart], "value")
     return _behind(con, name, grain, period, filters, inner, columns, sort, descending, ties, how)
+
+
+# Customers -------------------------------------------------------------------------------------------------------
+# All of it is of the whole business: a Snapshot refuses it to a person restricted to one store.
+
+COHORT_MONTHS = 7  # months 0 to 6
+# Who is on the call list, in numbers and in words: the words are shown with it.
+CALL = {"order_days": 4, "weeks": 4, "top": 1 / 3, "alive": 0.5, "gaps": 3, "quiet_days": 14, "last_days": 120}
+CALL_LIST = (
+    "CleanCloud customers with at least {order_days} order days over at least {weeks} weeks, in the top third of them "
+    "by revenue a month, who go quiet: the probability that they still come is under 50 %, or they have not ordered "
+    "for more than {gaps} times their usual gap and at least {quiet_days} days. Their last order was earned at most "
+    "{last_days} days ago, and none of theirs is in work now. Those who brought most a month come first."
+).format_map(CALL)
+
+
+def _month(con: duckdb.DuckDBPyConnection, month: str | None) -> date | None:
+    """The first day of a month of the build ("2026-02"; None: the last closed one, None if there is none)."""
+    known = con.execute(
+        "SELECT period, first_day, closed FROM periods WHERE grain = 'month' ORDER BY first_day"
+    ).fetchall()
+    if month is None:
+        return next((first for _, first, closed in reversed(known) if closed), None)
+    found = {period: first for period, first, _ in known}
+    if month not in found:
+        reach = f": it has {known[0][0]} to {known[-1][0]}." if known else "."
+        raise QueryError(f"There is no month {month!r} in the data{reach}")
+    return found[month]
+
+
+def rfm(con: duckdb.DuckDBPyConnection, month: str | None = None) -> pl.DataFrame:
+    """RFM of a month ("2026-02"; by default the last closed one), the highest revenue first, then by customer ID.
+
+    Columns: customer_id, name (null where unknown), store, recency_days, frequency (orders), monetary (money), r, f, m
+    (1 to 5), segment. Raises QueryError for a month that is not in the data.
+    """
+    return con.execute(
+        """SELECT customer_id, name, store::VARCHAR AS store, recency_days, frequency, monetary::DOUBLE AS monetary,
+            r, f, m, segment
+        FROM rfm JOIN customers USING (customer_id) WHERE month = ? ORDER BY rfm.monetary DESC, customer_id""",
+        [_month(con, month)],
+    ).pl()
+
+
+def segments(con: duckdb.DuckDBPyConnection, month: str | None = None) -> pl.DataFrame:
+    """The RFM segments of a month (by default the last closed one), in the order of SEGMENTS, empty ones too.
+
+    Columns: segment, customers, revenue (money, of the 6 months), and means a customer, null of an empty segment:
+    recency_days, frequency (orders), monetary (money). Raises QueryError for a month that is not in the data.
+    """
+    rows = con.execute(
+        """SELECT segment, count(*) AS customers, sum(monetary)::DOUBLE AS revenue, avg(recency_days) AS recency_days,
+            avg(frequency) AS frequency, sum(monetary)::DOUBLE / count(*) AS monetary
+        FROM rfm WHERE month = ? GROUP BY segment""",
+        [_month(con, month)],
+    ).pl()
+    every = pl.DataFrame({"segment": [segment.name for segment in SEGMENTS]})
+    return every.join(rows, on="segment", how="left", maintain_order="left").with_columns(
+        pl.col("customers").fill_null(0), pl.col("revenue").fill_null(0.0)
+    )
+
+
+def clv(con: duckdb.DuckDBPyConnection) -> dict[str, float | None]:
+    """Simple CLV of everyone who ever bought, by customers.simple_clv(): avg_monthly_rev, avg_lifespan, simple_clv."""
+    rows = con.execute("SELECT revenue::DOUBLE AS revenue, lifespan_months FROM lifetimes").fetchnumpy()
+    return simple_clv(rows["revenue"], rows["lifespan_months"])
+
+
+def cohorts(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Active customers of each cohort month in months 0 to 6 after it; one row a closed month, the oldest first.
+
+    Columns: cohort_month ("2026-02") and "0" to "6" (customers; null where that month is not over, 0 where it is but
+    nobody came). Cohorts from before the data begins have no row: their first months are not in it.
+    """
+    counts = ", ".join(
+        f"""max(coalesce(customers, 0)) FILTER (since = {i} AND first_day + to_months({i}) <= last)::BIGINT AS "{i}\""""
+        for i in range(COHORT_MONTHS)
+    )
+    return con.execute(
+        f"""WITH months AS (
+            SELECT period, first_day, max(first_day) OVER () AS last FROM periods WHERE grain = 'month' AND closed
+        )
+        SELECT period AS cohort_month, {counts}
+        FROM months CROSS JOIN range({COHORT_MONTHS}) AS steps (since)
+        LEFT JOIN cohorts ON cohort_month = first_day AND months_since_cohort = since
+        GROUP BY period ORDER BY period"""
+    ).pl()
+
+
+# A customer's last order day follows from the model's own dates; what they have in work was placed on it or later.
+_LIFETIMES = """
+WITH today AS (SELECT value::DATE AS as_of FROM meta WHERE key = 'as_of'),
+told AS (
+    SELECT
+        l.customer_id, c.name, c.phone, c.store::VARCHAR AS store, f.segment, l.first_earned, l.last_earned,
+        l.lifespan_months, l.revenue::DOUBLE AS revenue, l.monthly_revenue, l.repeat_days + 1 AS order_days,
+        as_of - round((l.age_weeks - l.recency_weeks) * 7)::INTEGER AS last_order,
+        round((l.age_weeks - l.recency_weeks) * 7)::INTEGER AS days_since,
+        l.recency_weeks * 7 / nullif(l.repeat_days, 0) AS usual_gap, l.recency_weeks, l.mean_value, l.alive,
+        l.expected_purchases, l.expected_value
+    FROM lifetimes AS l
+    JOIN customers AS c USING (customer_id)
+    LEFT JOIN rfm AS f ON f.customer_id = l.customer_id AND f.month = $month
+    CROSS JOIN today
+)"""
+
+
+def lifetimes(con: duckdb.DuckDBPyConnection, *, customer: str | None = None, limit: int | None = None) -> pl.DataFrame:
+    """What customers were and may be worth; those of the highest expected value first, then of the highest revenue.
+
+    `customer`: of that ID alone; `limit`: so many rows. Columns: customer_id, name, phone, store (of the customer),
+    segment (RFM of the last closed month, null: not active in its 6 months), first_earned, last_earned,
+    lifespan_months, revenue (money, of all time), monthly_revenue (money), and for CleanCloud customers with an earned
+    order, else null: order_days, last_order (date), days_since, usual_gap (days, null with one order day),
+    recency_weeks, mean_value (money a repeat day), alive (0 to 1, null with one order day), expected_purchases (order
+    days) and expected_value (money) in the next 12 weeks.
+    """
+    where = "WHERE customer_id = $customer" if customer else ""
+    given = {"month": _month(con, None)} | ({"customer": customer} if customer else {})
+    return con.execute(
+        f"{_LIFETIMES} SELECT * FROM told {where} ORDER BY expected_value DESC NULLS LAST, revenue DESC, customer_id "
+        f"LIMIT {'ALL' if limit is None else int(limit)}",
+        given,
+    ).pl()
+
+
+def call_list(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    store: str | None = None,
+    segment: str | None = None,
+    min_value: float | None = None,
+) -> pl.DataFrame:
+    """Valuable customers who go quiet, as CALL_LIST says, the highest revenue a month first; columns as lifetimes().
+
+    Of customers of `store`, in the RFM `segment` of the last closed month, with at least `min_value` of revenue. Who is
+    in the top third is said of the whole business, whatever is asked for. Raises QueryError for an unknown store or
+    segment.
+    """
+    _known_values(con, Filters(store=store))
+    if segment is not None and segment not in {known.name for known in SEGMENTS}:
+        raise QueryError(f"There is no segment {segment!r}: choose one of {', '.join(s.name for s in SEGMENTS)}.")
+    asked = {"store = $store": store, "segment = $segment": segment, "revenue >= $min_value": min_value}
+    given = {"month": _month(con, None)} | {k.split("$")[1]: v for k, v in asked.items() if v is not None}
+    chosen = "".join(f" AND {condition}" for condition, value in asked.items() if value is not None)
+    return con.execute(
+        f"""{_LIFETIMES}, regulars AS (
+            SELECT *, quantile_cont(monthly_revenue, {1 - CALL["top"]}) OVER () AS threshold FROM told
+            WHERE order_days >= {CALL["order_days"]} AND recency_weeks >= {CALL["weeks"]}
+        )
+        SELECT * EXCLUDE (threshold) FROM regulars
+        WHERE monthly_revenue >= threshold AND days_since <= {CALL["last_days"]}
+            AND (alive < {CALL["alive"]} OR days_since > greatest({CALL["gaps"]} * usual_gap, {CALL["quiet_days"]}))
+            AND NOT EXISTS (
+                FROM sales AS s
+                WHERE s.customer_id = regulars.customer_id AND s.earned_date IS NULL AND s.placed >= last_order
+            ){chosen}
+        ORDER BY monthly_revenue DESC, customer_id""",
+        given,
+    ).pl()
+
+
+def expected_by_segment(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """What the customers of each RFM segment of the last closed month may bring in the next 12 weeks.
+
+    Columns: segment (null: in none of them), customers, value (money). Without a model there is no row.
+    """
+    return con.execute(
+        """SELECT segment, count(*) AS customers, sum(expected_value) AS value
+        FROM lifetimes AS l LEFT JOIN rfm AS r ON r.customer_id = l.customer_id AND r.month = ?
+        WHERE expected_value IS NOT NULL GROUP BY segment""",
+        [_month(con, None)],
+    ).pl()
+
+
+def lifetime_summary(con: duckdb.DuckDBPyConnection) -> dict:
+    """The models' word on all CleanCloud customers with an earned order, on the exports' date.
+
+    customers (modelled), repeat_customers (2 order days or more), one_day (a single one), alive (how many of the repeat
+    customers still come: the sum of their probabilities), expected_purchases (order days) and expected_value (money) of
+    all in the next 12 weeks, None where there is no model; model: lifetime_model of meta (see customers.lifetimes()).
+    """
+    names = ("customers", "repeat_customers", "one_day", "alive", "expected_purchases", "expected_value")
+    row = con.execute(
+        """SELECT count(*), count(*) FILTER (repeat_days > 0), count(*) FILTER (repeat_days = 0), sum(alive),
+            sum(expected_purchases), sum(expected_value)
+        FROM lifetimes WHERE repeat_days IS NOT NULL"""
+    ).fetchone()
+    model = con.execute("SELECT value FROM meta WHERE key = 'lifetime_model'").fetchone()
+    return dict(zip(names, row, strict=True)) | {"model": json.loads(model[0]) if model else {}}
