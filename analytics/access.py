@@ -22,12 +22,16 @@ from django_plotly_dash.dash_wrapper import all_apps
 
 @dataclass(frozen=True)
 class Page:
-    """A page that a role opens; `address` is the name of its URL, `menu`: the navigation leads there."""
+    """A page that a role opens.
+
+    address: the name of its URL; menu: the navigation leads there; about: what for.
+    """
 
     name: str
     label: str
     address: str
     menu: bool = True
+    about: str = ""
 
     def url(self) -> str | None:
         """Where it is, or None while the page isn't built."""
@@ -40,12 +44,12 @@ class Page:
 PAGES = {
     page.name: page
     for page in (
-        Page("executive", "Executive Pulse", "executive"),
-        Page("customers", "Customer Analytics", "customers"),
-        Page("operations", "Operations Center", "operations"),
-        Page("finance", "Financial Performance", "finance"),
+        Page("executive", "Executive Pulse", "executive", about="Customers, items, revenue, stops at a glance."),
+        Page("customers", "Customer Analytics", "customers", about="Who comes, who stays, who is worth a call."),
+        Page("operations", "Operations Center", "operations", about="Stops, areas, and what is cleaned."),
+        Page("finance", "Financial Performance", "finance", about="What was earned, what came in, who owes."),
         Page("receivables", "Receivables", "receivables"),
-        Page("desk", "Customers and orders", "admin:operations_order_changelist"),
+        Page("desk", "Customers and orders", "admin:operations_order_changelist", about="Look somebody up."),
         Page("customer", "Customer", "customer", menu=False),  # one customer: reached by following a figure
         Page("api", "API", "api", menu=False),
         Page("definitions", "Definitions", "definitions", menu=False),

@@ -6,17 +6,19 @@ from re import sub
 
 from analytics.formats import DASH, with_unit
 
-UNITS = ("text", "date", "count", "money", "share", "days", "ratio", "boolean")
+UNITS = ("text", "date", "count", "money", "share", "days", "ratio", "boolean", "change")
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. unit: one of UNITS; fold: left out on a phone; about: a tooltip's words."""
+    """One column. unit: one of UNITS ("change" is words such as "+1.5 %"); fold: left out on a phone; long: sentences,
+    which may wrap; about: a tooltip's words."""
 
     key: str
     label: str
     unit: str = "text"
     fold: bool = False
+    long: bool = False
     about: str = ""
 
     @property
@@ -62,7 +64,7 @@ def words(value, unit: str, currency: str) -> str:
         return f"{value.day} {value:%b %Y}" if isinstance(value, date) else str(value)
     if unit == "boolean":
         return "yes" if value else "no"
-    return str(value) if unit == "text" else with_unit(value, unit, currency)
+    return str(value) if unit in ("text", "change") else with_unit(value, unit, currency)
 
 
 def slug(name: str) -> str:

@@ -4,21 +4,16 @@ import logging
 from functools import wraps
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
 
-from analytics import access, queries
-from analytics.dashboards import dash_app, frame, insights
-from analytics.dashboards.executive import EXECUTIVE
+from analytics import access, exports, queries, share
+from analytics.dashboards import DASHBOARDS, attention, blocks, cards, dash_app, frame, insights
 from etl.errors import MoonwalkError
 
 log = logging.getLogger(__name__)
-
-
-def home(request: HttpRequest) -> HttpResponse:
-    """To the first page that the person may open; one without a role is told so."""
-    address = access.landing(request.user)
-    return redirect(address) if address else render(request, "analytics/no_role.html", {"roles": access.ROLES})
 
 
 def needs_data(view):
@@ -37,27 +32,96 @@ def needs_data(view):
     return prepared
 
 
-def dashboard(request: HttpRequest, which: frame.Dashboard) -> HttpResponse:
+def home(request: HttpRequest) -> HttpResponse:
+    """Everybody's first page: where their pages are, and what needs attention today."""
+    pages = access.pages_of(request.user)
+    if not pages:
+        return render(request, "analytics/no_role.html", {"roles": access.ROLES})
+    return render(request, "analytics/home.html", {"pages": pages, "attention": attention.today(request.user)})
+
+
+def for_page(view):
+    """For views of one dashboard, named by their argument `page`: 404, or 403 for who may not see it, then the data."""
+
+    @wraps(view)
+    def guarded(request, page, *args, **kwargs):
+        if page not in DASHBOARDS:
+            raise Http404
+        if not access.can_see(request.user, page):
+            raise PermissionDenied
+        return needs_data(view)(request, page, *args, **kwargs)
+
+    return guarded
+
+
+def state_of(request: HttpRequest, page: str) -> frame.State:
+    """The dashboard at the place that the URL names, for whoever asks."""
+    return frame.read_state(DASHBOARDS[page], request.GET, queries.current(access.store_of(request.user)))
+
+
+@for_page
+def dashboard(request: HttpRequest, page: str) -> HttpResponse:
     """A persona's page in the state that its URL names."""
-    state = frame.read_state(which, request.GET)
+    state = state_of(request, page)
+    which, tab = state.dashboard, state.tab
+    drawn = blocks.charts(state)
     context = {
-        "here": which.page,
+        "here": page,
         "state": state,
         "subtitle": _subtitle(state),
-        "tabs": [{"label": t.label, "url": state.url(tab=t.slug), "here": t == state.tab} for t in which.tabs],
-        "grains": [
+        "tabs": [{"label": t.label, "url": state.url(tab=t.slug), "here": t == tab} for t in state.tabs],
+        "grains": [] if tab.monthly else [
             {"label": g.label, "url": frame.in_other_grain(state, g.name), "here": g == state.grain}
             for g in frame.GRAINS.values()
         ],
         "periods": state.figures.periods[::-1],
-        "stores": [{"slug": frame.ALL_STORES, "label": "All stores", "here": state.store is None}]
-        + [{"slug": s.slug, "label": s.name, "here": s == state.store} for s in frame.stores()],
-        "cards": frame.cards(state),
-        "charts": frame.charts(state),
-        "app": dash_app.markup(which.page) if state.tab.charts else None,
-        "insights": insights.read(state, request.user) if state.tab.insights else None,
-    }
+        "stores": _stores(state),
+        "kept": [(k, v) for k, v in state.params.items() if k in (*frame.DIMENSIONS, frame.LEAST)],
+        "says": [text for name in tab.says if (text := blocks.SENTENCES[name](state))],
+        "cards": cards.cards(state),
+        "charts": drawn,
+        "tables": [(table, _downloads(state, table.id)) for table in blocks.tables(state)],
+        "app": dash_app.markup(which.page) if drawn else None,
+        "insights": insights.read(state, request.user) if tab.insights else None,
+        "exports": _downloads(state),
+        "share_url": share.share_url(state),
+        "guide": reverse("guide", args=[page]),
+    }  # fmt: skip
     return render(request, "analytics/dashboard.html", context)
+
+
+def _stores(state: frame.State) -> list[dict]:
+    """The choices of the list of stores: one alone for who is kept to it."""
+    every = [] if state.build.only else [{"slug": frame.ALL_STORES, "label": "All stores", "here": state.store is None}]
+    return every + [{"slug": s.slug, "label": s.name, "here": s == state.store} for s in frame.stores(state.build)]
+
+
+def _downloads(state: frame.State, table: str | None = None) -> list[tuple[str, str]]:
+    """(words, address) of what is on screen, or one of its tables, in each form."""
+    return [(form.upper(), state.export(form, table)) for form in exports.FORMS]
+
+
+@for_page
+def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
+    """What a tab shows, or one `table` of it, as a file: the same figures under the same filters."""
+    if form not in exports.FORMS:
+        raise Http404
+    state = state_of(request, page)
+    tables = cards.as_tables(state) + [c["table"] for c in blocks.charts(state)] + blocks.tables(state)
+    if state.tab.insights:
+        tables += [insights.as_table(insights.read(state, request.user))]
+    chosen = request.GET.get("table")
+    if chosen:
+        tables = [table for table in tables if table.id == chosen]
+        if not tables:
+            raise Http404
+    meta = state.build.meta()
+    about = {
+        "Page": state.dashboard.title, "Tab": state.tab.label, "Shows": frame.tell(state),
+        "Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"],
+    }  # fmt: skip
+    name = "-".join(filter(None, (page, state.tab.slug, chosen, state.period.key)))
+    return exports.export_response(tables, form, name, about)
 
 
 def _subtitle(state: frame.State) -> str:
@@ -67,10 +131,3 @@ def _subtitle(state: frame.State) -> str:
     bases = (state.figures.before(state.period), state.figures.year_before(state.period))
     names = " and ".join(p.short for p in bases if p)
     return f"{state.period.name}, compared with {names}" if names else state.period.name
-
-
-@access.page_required("executive")
-@needs_data
-def executive(request: HttpRequest) -> HttpResponse:
-    """Executive Pulse."""
-    return dashboard(request, EXECUTIVE)

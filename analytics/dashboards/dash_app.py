@@ -15,8 +15,9 @@ from django_plotly_dash import DjangoDash
 from django_plotly_dash.dash_wrapper import WrappedDash, all_apps
 from django_plotly_dash.middleware import EmbeddedHolder
 
+from analytics import access, queries
 from analytics import charts as plot
-from analytics.dashboards import frame
+from analytics.dashboards import blocks, frame
 from etl.errors import MoonwalkError
 
 log = logging.getLogger(__name__)
@@ -80,11 +81,15 @@ def register(dashboard: frame.Dashboard) -> PersonaApp:
         ]
     )
 
-    def paint(search: str | None) -> tuple[list, list]:
-        """`search` is the URL's query; gives the chart cards, and in their stead a message when there are none."""
+    def paint(search: str | None, user=None) -> tuple[list, list]:
+        """`search` is the URL's query; gives the chart cards, and in their stead a message when there are none.
+
+        `user` is who asks (django-plotly-dash hands them in): a person kept to a store gets that store's charts.
+        """
         try:
-            state = frame.read_state(dashboard, dict(parse_qsl((search or "").lstrip("?"))))
-            return [component(chart) for chart in frame.charts(state)], []
+            build = queries.current(access.store_of(user))
+            state = frame.read_state(dashboard, dict(parse_qsl((search or "").lstrip("?"))), build)
+            return [component(chart) for chart in blocks.charts(state)], []
         except MoonwalkError as error:
             log.warning("charts of %s: %s", dashboard.page, error)
             return [], [html.P(str(error), className="say bad")]
@@ -109,11 +114,12 @@ def component(chart: dict) -> html.Section:
     graph = dcc.Graph(
         id=f"chart-{chart['id']}", figure=chart["figure"], config=plot.CONFIG, responsive=True, style={"height": "100%"}
     )
+    tall = {"--tall": f"{chart['height']}px"} if chart["height"] else None
     return html.Section(
         [
             html.H2(chart["title"]),
             html.P(chart["note"], className="note"),
-            html.Div(graph, className="plotbox", role="img", **{"aria-label": chart["alt"]}),
+            html.Div(graph, className="plotbox", role="img", style=tall, **{"aria-label": chart["alt"]}),
             html.Div(className="numbers", **{"data-chart": chart["id"]}),
         ],
         className="card chart",

@@ -26,10 +26,11 @@ EXECUTIVE = Dashboard(
                 Chart("items"),
                 Chart("revenue"),
                 Chart("stops"),
-                Chart("revenue_per_item", subject="revenue"),
+                Chart("revenue_per_item"),
                 Chart("revenue", form="ahead", title="Where revenue is heading"),
+                Chart("revenue", form="stacked", split="store", title="Revenue by store"),
             ),
         ),
-        Tab("insights", "Insights", insights="all"),
+        Tab("insights", "Insights", insights="all", takes=()),
     ),
 )

@@ -1,14 +1,14 @@
-"""What every dashboard is made of: a persona lists cards and charts that name metrics, this module does the rest.
+"""What every dashboard is made of: a persona lists cards and charts that name metrics, this room does the rest.
 
-Dashboard > Tab > Card, Chart    what a persona declares
-State                            what the URL says: tab, grain, period, store; read, checked, and written back as links
-Figures                          the metrics of one build, grain and store, every period, cached by build id
-cards(), charts()                Card and Chart with their numbers, ready for a template or for Dash
+Dashboard > Tab > Card, Chart, Block    what a persona declares
+State                                   what the URL says: tab, grain, period, store, filters; read and checked
+Figures                                 the metrics of one tab in one build, every period
+cards.py, blocks.py                     cards, charts and tables with their numbers, for a template, Dash, an export
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,16 +16,23 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.urls import reverse
 
-from analytics import charts as plot
 from analytics import queries
-from analytics.formats import DASH, Change, Number, after, before, change, figure, with_unit
-from analytics.metrics import METRICS
-from analytics.seasons import seasons
+from analytics.customers import SEGMENTS
+from analytics.formats import Change, Number, change
+from analytics.metrics import FORMULA, METRICS, parts_of
+from analytics.tables import slug
 from etl.business import Business, Store, load_business
 
 ALL_STORES = "all"
-SPARK_PERIODS = 13
-AHEAD = 3  # periods that a moving average takes in, and that it is drawn ahead
+# What a page may be filtered by beside its store: the URL's parameter (a field of Filters) -> its words.
+DIMENSIONS = {
+    "area": "Area",
+    "item_category": "Category",
+    "service_type": "Service",
+    "payment_type": "Payment method",
+    "segment": "Segment",
+}
+LEAST = "least"  # the parameter of a list that begins at an amount
 
 
 @dataclass(frozen=True)
@@ -83,32 +90,93 @@ class Period:
 
 @dataclass(frozen=True)
 class Card:
-    """A number with its changes, its last year as a small line, and the parts it is made of: (metric, words)."""
+    """A number with its changes, its last year as a small line, and its parts.
+
+    parts: (metric, words); or split: the metric by the values of a dimension. note: a sentence of blocks.SENTENCES.
+    """
 
     metric: str
     parts: tuple[tuple[str, str], ...] = ()
+    split: str = ""
     subject: str = ""
+    note: str = ""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.metric, *(part for part, _ in self.parts))
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of one metric by period. form: bars (with last year) or ahead (moving average, carried on)."""
+    """A chart of metrics. One `metric`, alone or by the values of `split`; or `series` of (metric, words).
 
-    metric: str
+    form, by period: bars (one metric, with last year), ahead (moving average, carried on), stacked, shares (of
+    100 %), grouped (side by side), lines; of the chosen period alone: ranked (a split's values).
+    """
+
+    metric: str = ""
     form: str = "bars"
+    series: tuple[tuple[str, str], ...] = ()
+    split: str = ""
     title: str = ""
     subject: str = ""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(m for m in (self.metric, *(m for m, _ in self.series)) if m)
+
+    @property
+    def id(self) -> str:
+        return "-".join(part for part in (self.metrics[0], self.split, self.form) if part)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What is no figure a period: `name` is one of blocks.BLOCKS; whole: of the whole business alone."""
+
+    name: str
+    whole: bool = False
 
 
 @dataclass(frozen=True)
 class Tab:
-    """One tab of a dashboard; `insights`: "" none, "top" the few that stand out, "all" every one by category."""
+    """One tab of a dashboard.
+
+    insights: "" none, "top" the few that stand out, "all" every one by category. facts, tables: Blocks that are
+    cards, tables. says: sentences of blocks.SENTENCES above the cards. takes: the dimensions it may be filtered by.
+    monthly: by month alone. whole: of the whole business, whatever store is chosen.
+    """
 
     slug: str
     label: str
     cards: tuple[Card, ...] = ()
-    charts: tuple[Chart, ...] = ()
+    charts: tuple[Chart | Block, ...] = ()
     insights: str = ""
+    facts: tuple[Block, ...] = ()
+    tables: tuple[Block, ...] = ()
+    says: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ("area",)
+    monthly: bool = False
+    whole: bool = False
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric that the tab names, once, in the order of METRICS."""
+        named = {m for part in (*self.cards, *self._charts) for m in part.metrics}
+        return tuple(name for name in METRICS if name in named)
+
+    @cached_property
+    def _charts(self) -> tuple[Chart, ...]:
+        return tuple(c for c in self.charts if isinstance(c, Chart))
+
+    @cached_property
+    def splits(self) -> dict[str, tuple[str, ...]]:
+        """The metrics that the tab shows by the values of a dimension: dimension -> metrics."""
+        found: dict[str, dict] = {}
+        for part in (*self.cards, *self._charts):
+            if part.split:
+                found.setdefault(part.split, {})[part.metric] = None
+        return {split: tuple(names) for split, names in found.items()}
 
 
 @dataclass(frozen=True)
@@ -120,11 +188,21 @@ class Dashboard:
     tabs: tuple[Tab, ...]
 
     @cached_property
-    def metrics(self) -> tuple[str, ...]:
-        """Every metric that any tab names, once, in the order of METRICS."""
-        named = {c.metric for t in self.tabs for c in (*t.cards, *t.charts)}
-        named |= {part for t in self.tabs for c in t.cards for part, _ in c.parts}
-        return tuple(name for name in METRICS if name in named)
+    def metrics(self) -> frozenset[str]:
+        """Every metric that any tab shows, and those that its formulas stand on: what the page's readers may ask."""
+        found: set[str] = set()
+
+        def take(name: str) -> None:
+            if name not in found:
+                found.add(name)
+                if METRICS[name].mart == FORMULA:
+                    for part in parts_of(METRICS[name].sql):
+                        take(part)
+
+        for tab in self.tabs:
+            for name in tab.metrics:
+                take(name)
+        return frozenset(found)
 
     def tab(self, slug: str) -> Tab | None:
         return next((t for t in self.tabs if t.slug == slug), None)
@@ -144,24 +222,48 @@ def business() -> Business:
     return _business(path, path.stat().st_mtime_ns) if path.exists() else load_business(path)
 
 
-def stores() -> list[Store]:
-    """The stores that the current build knows: one added to the business file counts from the next refresh on."""
-    known = queries.current().values("store")
+def currency() -> str:
+    """The word for money in this business: "Dhs"."""
+    return business().currency
+
+
+def stores(build: queries.Snapshot) -> list[Store]:
+    """The stores that a build knows and its reader may see; one added to the business file counts from the next
+    refresh on."""
+    known = build.values("store")
     return [store for store in business().stores if store.name in known]
+
+
+def values(build: queries.Snapshot, dimension: str) -> list[str]:
+    """The values of one of DIMENSIONS, in the order in which pages show them."""
+    return [s.name for s in SEGMENTS] if dimension == "segment" else build.values(dimension)
+
+
+def periods(build: queries.Snapshot, grain: str) -> tuple[Period, ...]:
+    """Every period of a grain, the oldest first, the open one last."""
+
+    def read(_):
+        rows = build.periods(grain).sort("first_day").to_dicts()
+        return tuple(Period(r["period"], r["first_day"], r["last_day"], r["closed"]) for r in rows)
+
+    return build.kept(("Periods", grain), read)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The values of some metrics in every period of one grain, in one build, for one store or all.
+    """The values of a tab's metrics in every period of one grain.
 
-    periods: oldest first, the open one last. values: metric -> period key -> value. old_system: keys of the periods
-    with rows of the old system, which kept neither items nor payments.
+    periods: oldest first, the open one last. values: metric -> period key -> value; splits: (metric, dimension) ->
+    its value -> period key -> value. old_system: keys of the periods with rows of the old system, which kept neither
+    items nor payments. unasked: metric -> why it has no values under the page's filters.
     """
 
     grain: Grain
     periods: tuple[Period, ...]
     values: Mapping[str, Mapping[str, Number]]
+    splits: Mapping[tuple[str, str], Mapping[str, Mapping[str, Number]]]
     old_system: frozenset[str]
+    unasked: Mapping[str, str]
     by_key: Mapping[str, int] = field(repr=False)
 
     def period(self, key: str) -> Period | None:
@@ -175,25 +277,40 @@ class Figures:
     def year_before(self, period: Period) -> Period | None:
         return self.period(period.year_before)
 
+    def window(self, period: Period) -> list[Period]:
+        """The periods that a chart of this one shows."""
+        at = self.by_key[period.key] + 1
+        return list(self.periods[max(0, at - self.grain.window) : at])
+
     def value(self, metric: str, period: Period | None) -> Number:
-        return None if period is None else self.values[metric].get(period.key)
+        return None if period is None or metric in self.unasked else self.values[metric].get(period.key)
 
     def kept(self, metric: str, period: Period | None) -> bool:
         """Does the metric's value of this period say all? Not where the old system kept no items or payments."""
-        return period is not None and not (period.key in self.old_system and _what_the_old_system_lacked(metric))
+        return period is not None and not (period.key in self.old_system and what_the_old_system_lacked(metric))
 
     def comparable(self, metric: str, period: Period | None) -> Number:
         """The value to compare others with, or to draw a line through; None where it wouldn't say all."""
         return self.value(metric, period) if self.kept(metric, period) else None
 
+    def why(self, metric: str, period: Period) -> str:
+        """Why a metric has no value in a period; "" where that needs no words."""
+        if metric in self.unasked:
+            return self.unasked[metric]
+        if not self.kept(metric, period):
+            return f"The old system kept no {what_the_old_system_lacked(metric)}."
+        return ""
+
     def change(self, metric: str, period: Period, base: Period | None, base_name: str) -> Change:
         """How a metric moved from `base` to `period`, or a dash with its reason."""
+        if metric in self.unasked:
+            return Change(base_name, why=self.unasked[metric])
         if not period.closed:
             return Change(base_name, why=f"{period.short} isn't over yet, and a part isn't compared with a whole.")
         if base is None:
             return Change(base_name, why=f"The data begins with {self.periods[0].short}: there is no {base_name}.")
         if not self.kept(metric, base):
-            return Change(base_name, why=f"The old system kept no {_what_the_old_system_lacked(metric)}, so "
+            return Change(base_name, why=f"The old system kept no {what_the_old_system_lacked(metric)}, so "
                           f"{base_name} gives nothing to compare with.")  # fmt: skip
         m = METRICS[metric]
         return change(self.value(metric, period), self.value(metric, base), base_name, m.unit, currency(), m.better)
@@ -206,7 +323,7 @@ class Figures:
         ]
 
 
-def _what_the_old_system_lacked(metric: str) -> str:
+def what_the_old_system_lacked(metric: str) -> str:
     """items or payments when the metric counts them, else ""."""
     return "items" if "item" in metric else "payments" if "collection" in metric else ""
 
@@ -220,27 +337,44 @@ def _name_a_year_before(period: Period) -> str:
     return f"Week {int(key[-2:])}, {key[:4]}" if period.weekly else f"{period.first_day:%b} {key[:4]}"
 
 
-def currency() -> str:
-    """The word for money in this business: "Dhs"."""
-    return business().currency
+def figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
+    """The tab's metrics in a build, kept with it: a new build starts anew, so nothing kept can be stale."""
+    return build.kept(("figures", tab.metrics, grain, filters), lambda _: _figures(build, tab, grain, filters))
 
 
-def figures(build: queries.Snapshot, dashboard: Dashboard, grain: str, store: Store | None) -> Figures:
-    """The dashboard's metrics in a build, kept with it: a new build starts anew, so nothing kept can be stale."""
-    only = queries.Filters(store=store.name if store else None)
-    key = ("figures", dashboard.page, grain, only)
-    return build.kept(key, lambda _: _figures(build, dashboard.metrics, grain, only))
-
-
-def _figures(build: queries.Snapshot, metrics: tuple[str, ...], grain: str, only: queries.Filters) -> Figures:
-    rows = build.periods(grain).sort("first_day").to_dicts()
-    periods = tuple(Period(r["period"], r["first_day"], r["last_day"], r["closed"]) for r in rows)
-    names = [*metrics, "legacy_rows"]
-    frame = build.query(names, grain, filters=only, include_open=True)
-    keys = frame["period"].to_list()
-    values = {name: dict(zip(keys, frame[name].to_list(), strict=True)) for name in names}
+def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
+    chosen = [d for d in DIMENSIONS if getattr(filters, d) is not None]
+    unasked = {}
+    for name in tab.metrics:
+        against = [d for d in chosen if not queries.can_filter(name, d)]
+        if against:
+            unasked[name] = f"Not counted by {DIMENSIONS[against[0]].lower()}."
+        elif grain not in METRICS[name].grains:
+            unasked[name] = "Counted by month alone."
+    asked = [n for n in tab.metrics if n not in unasked and not (build.only and METRICS[n].whole)]
+    # A figure of the whole business stays one whatever store the page shows.
+    whole = [n for n in asked if METRICS[n].whole and filters.store]
+    wanted = {None: [*(n for n in asked if n not in whole), "legacy_rows"]}
+    wanted |= {split: [n for n in names if n not in unasked] for split, names in tab.splits.items()}
+    found = build.ask(wanted, grain, filters=filters, include_open=True)
+    keys = found[None]["period"].to_list()
+    values = {name: dict(zip(keys, found[None][name].to_list(), strict=True)) for name in wanted[None]}
+    if whole:
+        frame = build.query(whole, grain, filters=replace(filters, store=None), include_open=True)
+        values |= {name: dict(zip(frame["period"], frame[name], strict=True)) for name in whole}
+    splits = {
+        (name, split): _by_value(found[split], split, name) for split in tab.splits for name in wanted[split]
+    }  # fmt: skip
     old_system = frozenset(key for key, rows in values["legacy_rows"].items() if rows)
-    return Figures(GRAINS[grain], periods, values, old_system, {p.key: i for i, p in enumerate(periods)})
+    every = periods(build, grain)
+    return Figures(GRAINS[grain], every, values, splits, old_system, unasked, {p.key: i for i, p in enumerate(every)})
+
+
+def _by_value(frame, split: str, name: str) -> dict:
+    found: dict[str, dict] = {}
+    for value, period, number in frame.select(split, "period", name).iter_rows():
+        found.setdefault(value, {})[period] = number
+    return found
 
 
 # --- What the URL says ---------------------------------------------------------------------------------------------
@@ -248,212 +382,155 @@ def _figures(build: queries.Snapshot, metrics: tuple[str, ...], grain: str, only
 
 @dataclass(frozen=True)
 class State:
-    """A dashboard at one place: everything that its URL says, checked."""
+    """A dashboard at one place: everything that its URL says, checked.
+
+    store: the one whose figures are shown, None for all; filters: what the rows are filtered by, the store included.
+    least: the amount that a list begins at.
+    """
 
     dashboard: Dashboard
+    tabs: tuple[Tab, ...]
     tab: Tab
     grain: Grain
     period: Period
     store: Store | None
+    filters: queries.Filters
     build: queries.Snapshot
     figures: Figures
     messages: tuple[str, ...] = ()
+    least: int = 0
 
-    def url(self, **other: str) -> str:
-        """The address of this state, or of one that differs in tab, grain, period or store."""
+    @property
+    def params(self) -> dict[str, str]:
+        """The URL's parameters of this state, its filters among them."""
         place = {"tab": self.tab.slug, "grain": self.grain.name, "period": self.period.key,
-                 "store": self.store.slug if self.store else ALL_STORES} | other  # fmt: skip
-        return f"{reverse(self.dashboard.page)}?{urlencode(place)}"
+                 "store": self.store.slug if self.store else ALL_STORES}  # fmt: skip
+        chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
+        place |= {LEAST: str(self.least)} if self.least else {}
+        return place | {d: slug(value) for d, value in chosen.items() if value is not None}
+
+    def export(self, form: str, table: str | None = None) -> str:
+        """Where what is on screen, or one of its tables, is downloaded."""
+        return f"{reverse('export', args=[self.dashboard.page, form])}?{self._query(table=table)}"
+
+    def _query(self, **other: str | None) -> str:
+        return urlencode({k: v for k, v in (self.params | other).items() if v is not None})
+
+    def url(self, **other: str | None) -> str:
+        """The address of this state, or of one that differs in some parameters (None leaves one out).
+
+        Filters that another tab doesn't take are left behind.
+        """
+        tab = self.dashboard.tab(other.get("tab") or "")
+        if tab:
+            other = {d: None for d in (*DIMENSIONS, LEAST) if d not in tab.takes} | other
+        return f"{reverse(self.dashboard.page)}?{self._query(**other)}"
+
+    def follow(self, metric: str, **other: str | None) -> str:
+        """Where the rows behind a metric of this state are."""
+        address = reverse("follow", args=[self.dashboard.page, metric])
+        return f"{address}?{self._query(tab=None, **other)}"
+
+    @property
+    def chips(self) -> list[dict]:
+        """The filters as removable chips: label ("Area: Inside Abu Dhabi"), url of the page without it."""
+        chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
+        return [
+            {"label": f"{DIMENSIONS[d]}: {value}", "url": self.url(**{d: None})}
+            for d, value in chosen.items() if value is not None
+        ]  # fmt: skip
+
+    @property
+    def key(self) -> tuple:
+        """What distinguishes the tab's content from others of the same build."""
+        store = self.store.slug if self.store else ALL_STORES
+        return (self.dashboard.page, self.tab.slug, self.grain.name, self.period.key, store, self.filters, self.least)
 
 
-def read_state(dashboard: Dashboard, params: Mapping[str, str]) -> State:
+def _choose(what: str, params: Mapping, options: Mapping, usual: str | None, messages: list):
+    """The option that a parameter names; the usual one, with a message, when there is no such option."""
+    wanted = params.get(what) or usual
+    if wanted not in options:
+        messages.append(f"There is no {what.replace('_', ' ')} “{str(wanted)[:40]}”, so this is the usual one.")
+        wanted = usual
+    return options.get(wanted)
+
+
+def read_state(dashboard: Dashboard, params: Mapping[str, str], build: queries.Snapshot) -> State:
     """The state that a URL's parameters name. What can't be read falls back to the usual, with a message saying so.
 
-    Usual: the first tab, months, the last closed period, all stores. Raises WarehouseError without data.
+    Usual: the first tab, months, the last closed period, all stores. `build` is the reader's: restricted to a store
+    where the reader is.
     """
-    messages = []
-
-    def choose(what: str, options: Mapping, usual: str):
-        wanted = params.get(what) or usual
-        if wanted not in options:
-            messages.append(f"There is no {what} “{wanted[:40]}”, so this is the usual one.")
-            wanted = usual
-        return options[wanted]
-
-    tab = choose("tab", {t.slug: t for t in dashboard.tabs}, dashboard.tabs[0].slug)
-    grain = choose("grain", GRAINS, "month")
-    store = choose("store", {ALL_STORES: None} | {s.slug: s for s in stores()}, ALL_STORES)
-    build = queries.current()
-    data = figures(build, dashboard, grain.name, store)
-    usual = next((p for p in reversed(data.periods) if p.closed), data.periods[-1])
-    period = data.period(params["period"]) if params.get("period") else usual
+    messages: list[str] = []
+    tabs = tuple(t for t in dashboard.tabs if not (t.whole and build.only))
+    tab = _choose("tab", params, {t.slug: t for t in tabs}, tabs[0].slug, messages)
+    grain = _choose("grain", params, GRAINS, "month", messages)
+    store = _read_store(params, build, messages)
+    period_key = params.get("period")
+    if tab.monthly and grain.name != "month":
+        period_key = nearest(build, grain.name, "month", period_key)
+        grain = GRAINS["month"]
+        messages.append("This tab is by month.")
+    every = periods(build, grain.name)
+    usual = next((p for p in reversed(every) if p.closed), every[-1])
+    period = next((p for p in every if p.key == period_key), None) if period_key else usual
     if period is None:
-        messages.append(f"There is no {grain.word} “{params['period'][:40]}” in the data, so this is {usual.name}.")
-    return State(dashboard, tab, grain, period or usual, store, build, data, tuple(messages))
-
-
-def in_other_grain(state: State, grain: str) -> str:
-    """The address of the other grain's period nearest to this one: the newest closed one that began by its last day."""
-    if grain == state.grain.name:
-        return state.url()
-    periods = [p for p in figures(state.build, state.dashboard, grain, state.store).periods if p.closed]
-    near = [p for p in periods if p.first_day <= state.period.last_day] or periods
-    return state.url(grain=grain, period=near[-1].key) if near else state.url(grain=grain, period="")
-
-
-# --- Cards ---------------------------------------------------------------------------------------------------------
-
-
-def cards(state: State) -> list[dict]:
-    """The tab's cards with their numbers: metric, label, about, subject, before, value, after, so_far, changes (of
-    Change), spark (SVG path), end (the line's last point), parts (of label, value, Change)."""
-    data, period = state.figures, state.period
-    shown = []
-    for card in state.tab.cards:
-        m = METRICS[card.metric]
-        spark, end = _spark(data, card.metric, period)
-        parts = [
-            (words, with_unit(data.value(p, period), METRICS[p].unit, ""), data.changes(p, period)[0])
-            for p, words in card.parts
-        ]
-        value = data.value(card.metric, period)
-        shown.append({
-            "metric": card.metric, "label": m.label, "about": m.description, "subject": card.subject or card.metric,
-            "before": before(m.unit, currency()) if value is not None else "", "value": figure(value, m.unit),
-            "after": after(m.unit) if value is not None else "", "so_far": not period.closed,
-            "changes": data.changes(card.metric, period), "spark": spark, "end": end, "parts": parts,
-        })  # fmt: skip
-    return shown
-
-
-def _spark(data: Figures, metric: str, period: Period) -> tuple[str, str]:
-    """The SVG path of the last periods' line in a box of 200 x 44, and of the dot at its end; "" with nothing to draw.
-
-    A period that isn't over is left out: its part would read as a fall.
-    """
-    at = data.by_key[period.key] + 1
-    window = [p for p in data.periods[max(0, at - SPARK_PERIODS) : at] if p.closed]
-    values = [data.comparable(metric, p) for p in window]
-    top = max([float(v) for v in values if v is not None] or [0])
-    if not top or len(values) < 2:
-        return "", ""
-    path, pen = [], "M"
-    for i, v in enumerate(values):
-        if v is None:
-            pen = "M"
-            continue
-        path.append(f"{pen}{i * 200 / (len(values) - 1):.1f} {41 - max(0.0, float(v)) / top * 36:.1f}")
-        pen = "L"
-    return " ".join(path), f"M{path[-1][1:]}h0" if values[-1] is not None else ""
-
-
-# --- Charts --------------------------------------------------------------------------------------------------------
-
-
-def charts(state: State) -> list[dict]:
-    """The tab's charts: id, title, note, alt (what a screen reader says), figure (Plotly), head and rows (a table)."""
-    data, tab, period = state.figures, state.tab, state.period
-    key = ("charts", state.dashboard.page, tab.slug, data.grain.name, period.key, state.store and state.store.name)
-    return state.build.kept(key, lambda _: [_chart(data, chart, period) for chart in tab.charts])
-
-
-def _window(data: Figures, period: Period) -> list[Period]:
-    at = data.by_key[period.key] + 1
-    return list(data.periods[max(0, at - data.grain.window) : at])
-
-
-def _chart(data: Figures, chart: Chart, period: Period) -> dict:
-    """One chart with its words and its table."""
-    m = METRICS[chart.metric]
-    subject = chart.subject or chart.metric
-    unit_words = before(m.unit, currency()) or after(m.unit) or m.label.lower()
-    window = _window(data, period)
-    points = [_point(data, chart.metric, p, i, window, period) for i, p in enumerate(window)]
-    bands = [
-        plot.Band(s.name, s.first_day, s.last_day, strong=s.name != "Ramadan")
-        for s in seasons(window[0].first_day, window[-1].last_day) if s.name == "Ramadan" or s.name.startswith("Eid")
-    ]  # fmt: skip
-    title = chart.title or m.label
-    each = f"{unit_words[:1].upper()}{unit_words[1:]} a {data.grain.word}"
-    if chart.form == "ahead":
-        average = [_average(data, chart.metric, p) for p in window]
-        last = next((p for p, v in zip(reversed(window), reversed(average), strict=True) if v is not None), period)
-        drawn = plot.ahead(points, average, _coming(last, window[-1]), subject, m.unit, currency(), unit_words, bands)
-        says = f"Line: mean of the last {AHEAD} closed {data.grain.word}s, carried on dashed."
-        head, extra = f"Mean of {AHEAD}", average
-    else:
-        drawn = plot.bars(points, subject, m.unit, currency(), unit_words, bands)
-        says = "Dashed: the year before." if any(p.last_year is not None for p in points) else ""
-        head, extra = "Year before", [p.last_year for p in points]
-    rows = [
-        {"period": p.option, "value": with_unit(x.value, m.unit, currency()), "extra": with_unit(e, m.unit, currency()),
-         "change": data.changes(chart.metric, p)[0].percent, "chosen": x.chosen}
-        for p, x, e in zip(window, points, extra, strict=True)
-    ]  # fmt: skip
-    shaded = f"Shaded: {_list(b.name for b in bands)} (calculated)." if bands else ""
-    return {
-        "id": f"{chart.metric}-{chart.form}", "title": title,
-        "note": " ".join(text for text in (f"{each}.", says, shaded, _gap(data, chart.metric, window)) if text),
-        "alt": _alt(title, rows), "figure": drawn, "rows": rows,
-        "head": [data.grain.label, m.label, head, f"On the {data.grain.word} before"],
-    }  # fmt: skip
-
-
-def _point(data: Figures, metric: str, p: Period, i: int, window: list[Period], chosen: Period) -> plot.Point:
-    m = METRICS[metric]
-    said = [c.said for c in data.changes(metric, p) if c.said]
-    value = with_unit(data.value(metric, p), m.unit, currency())
-    return plot.Point(
-        p.key, _tick(p, i, len(window)), data.value(metric, p), data.comparable(metric, data.year_before(p)),
-        (p.name if p.closed else f"{p.name}, so far", value if m.unit != "count" else f"{value} {m.label.lower()}",
-         *said),
-        p.first_day, p.last_day, p == chosen, not p.closed,
+        messages.append(f"There is no {grain.word} “{period_key[:40]}” in the data, so this is {usual.name}.")
+        period = usual
+    filters = _read_filters(params, tab, build, period, messages)
+    filters = replace(filters, store=None if tab.whole or not store else store.name)
+    data = figures(build, tab, grain.name, filters)
+    least = params.get(LEAST, "") if LEAST in tab.takes else ""
+    return State(
+        dashboard, tabs, tab, grain, period, store, filters, build, data, tuple(messages),
+        int(least) if least.isascii() and least.isdigit() and len(least) < 7 else 0,
     )  # fmt: skip
 
 
-def _tick(period: Period, i: int, n: int) -> str:
-    """A period's words on the axis: months by name with the year where it begins, every other week by its Monday."""
-    if period.weekly:
-        return f"{period.first_day.day} {period.first_day:%b}" if (n - 1 - i) % 2 == 0 else ""
-    return f"{period.first_day:%b}" + (f"<br>{period.first_day.year}" if i == 0 or period.first_day.month == 1 else "")
+def _read_store(params: Mapping, build: queries.Snapshot, messages: list) -> Store | None:
+    known = stores(build)
+    if not build.only:
+        return _choose("store", params, {ALL_STORES: None} | {s.slug: s for s in known}, ALL_STORES, messages)
+    if params.get("store") not in (None, "", ALL_STORES, known[0].slug):
+        messages.append(f"Your account shows {build.only} alone.")
+    return known[0]
 
 
-def _average(data: Figures, metric: str, period: Period) -> Number:
-    """The mean of the last closed periods up to this one; None for one that isn't over or has too few before it."""
-    at = data.by_key[period.key] + 1
-    taken = data.periods[max(0, at - AHEAD) : at]
-    values = [data.comparable(metric, p) for p in taken]
-    if not period.closed or len(values) < AHEAD or any(v is None for v in values):
-        return None
-    return sum(float(v) for v in values) / AHEAD
+def _read_filters(params: Mapping, tab: Tab, build, period: Period, messages: list) -> queries.Filters:
+    chosen = {}
+    for dimension in DIMENSIONS:
+        if not params.get(dimension):
+            continue
+        if dimension not in tab.takes or (dimension == "segment" and build.only):
+            messages.append(f"This tab isn't filtered by {DIMENSIONS[dimension].lower()}: it shows all.")
+            continue
+        options = {slug(v): v for v in values(build, dimension)}
+        value = _choose(dimension, params, options, None, messages)
+        if value is not None:
+            chosen[dimension] = value
+    if "segment" in chosen:
+        chosen["segment_month"] = f"{period.last_day:%Y-%m}"
+    return queries.Filters(**chosen)
 
 
-def _coming(last: Period, shown: Period) -> list[str]:
-    """The axis words of the periods to come after `last`, without those that the chart shows already."""
-    words, first = [], last.last_day + timedelta(days=1)
-    for n in range(1, AHEAD + 1):
-        if first > shown.last_day:
-            words.append((f"{first.day} {first:%b}" if n % 2 == 0 else "") if last.weekly else f"{first:%b}")
-        first = first + timedelta(days=7) if last.weekly else (first + timedelta(days=31)).replace(day=1)
-    return words
+def nearest(build: queries.Snapshot, grain: str, other: str, key: str | None) -> str | None:
+    """The key of the other grain's period nearest to this one: the newest closed one that began by its last day."""
+    here = next((p for p in periods(build, grain) if p.key == key), None)
+    closed = [p for p in periods(build, other) if p.closed]
+    near = [p for p in closed if here is None or p.first_day <= here.last_day] or closed
+    return near[-1].key if near else None
 
 
-def _gap(data: Figures, metric: str, window: list[Period]) -> str:
-    """Why a chart has holes, where it has."""
-    years_before = [data.year_before(p) for p in window]
-    if any(p and not data.kept(metric, p) for p in (*window, *years_before)):
-        return f"The old system kept no {_what_the_old_system_lacked(metric)}: such periods have no line."
-    return ""
+def in_other_grain(state: State, grain: str) -> str:
+    """The address of the other grain's period nearest to this one."""
+    if grain == state.grain.name:
+        return state.url()
+    return state.url(grain=grain, period=nearest(state.build, state.grain.name, grain, state.period.key))
 
 
-def _list(names) -> str:
-    """Ramadan, Eid al-Fitr and Eid al-Adha."""
-    names = list(dict.fromkeys(names))
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _alt(title: str, rows: list[dict]) -> str:
-    """A chart in a sentence, for who can't see it; every number is in its table."""
-    here = next((r for r in rows if r["chosen"]), rows[-1])
-    moved = f", {here['change']} on the one before" if here["change"] != DASH else ""
-    return f"{title} from {rows[0]['period']} to {rows[-1]['period']}. {here['period']}: {here['value']}{moved}."
+def tell(state: State) -> str:
+    """What the page is about, in words: "February 2026 · Hielo · Area: Inside Abu Dhabi"."""
+    where = "the whole business" if state.tab.whole else state.store.name if state.store else "all stores"
+    so_far = "" if state.period.closed else ", so far"
+    return " · ".join([state.period.name + so_far, where, *(chip["label"] for chip in state.chips)])

@@ -2,10 +2,11 @@
 
 from urllib.parse import urlsplit
 
-from analytics import access, queries
+from analytics import access
 from analytics.dashboards.frame import State
 from analytics.formats import DOWN, LEVEL, UP
 from analytics.seasons import seasons
+from analytics.tables import Column, Table
 
 # tone -> sign, colour class, word: never the colour alone
 TONES = {
@@ -23,11 +24,8 @@ def read(state: State, user) -> dict:
     about, none: words; elsewhere: label and url of the newest period that has insights, when this one has none; url:
     of all insights; seasons: those that touch the period.
     """
-    store = state.store.name if state.store else queries.WHOLE
-    found = state.build.kept(
-        ("insights", state.grain.name, store), lambda con: queries.insights(con, state.grain.name, store)
-    )
-    rows = [_row(r, user) for r in found if r["period"] == state.period.key]
+    found = state.build.insights(state.grain.name, state.store.name if state.store else None)
+    rows = [row(r, user) for r in found if r["period"] == state.period.key]
     groups = {}
     for row in rows:
         groups.setdefault(row["category"], []).append(row)
@@ -47,9 +45,18 @@ def read(state: State, user) -> dict:
     }
 
 
-def _row(row: dict, user) -> dict:
-    arrow, css, word = TONES[row["tone"]]
-    return row | {"arrow": arrow, "css": css, "word": word, "url": _reachable(row["link"], user)}
+def row(found: dict, user) -> dict:
+    """A row of queries.insights() as a template shows it: with arrow, css, word and url, None where the reader may not
+    open the page it leads to."""
+    arrow, css, word = TONES[found["tone"]]
+    return found | {"arrow": arrow, "css": css, "word": word, "url": _reachable(found["link"], user)}
+
+
+def as_table(shown: dict) -> Table:
+    """What read() gave, for an export."""
+    names = (("category", "Category"), ("headline", "Insight"), ("detail", "Detail"), ("word", "Reading"))
+    columns = tuple(Column(key, label) for key, label in names)
+    return Table("insights", "Insights", columns, tuple(shown["rows"]), shown["about"])
 
 
 def _reachable(link: str | None, user) -> str | None:

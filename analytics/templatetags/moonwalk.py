@@ -68,3 +68,9 @@ def pages(context) -> list[access.Page]:
 def roles_of(user) -> str:
     """The reader's roles in words."""
     return "Superuser" if user.is_superuser else ", ".join(sorted(access.roles(user))) or "No role yet"
+
+
+@register.filter
+def cells(table) -> list[dict]:
+    """A Table's rows in words, for analytics/cells.html."""
+    return table.cells(frame.currency())

@@ -1,0 +1,139 @@
+"""The cards of a tab with their numbers: of metrics by period, and facts that no period has."""
+
+from django.urls import reverse
+
+from analytics.dashboards import blocks
+from analytics.dashboards.frame import Card, Figures, Period, State, currency
+from analytics.formats import Change, Number, after, before, change, figure, with_unit
+from analytics.metrics import METRICS
+from analytics.tables import Column, Table, slug
+
+SPARK_PERIODS = 13
+
+
+def cards(state: State) -> list[dict]:
+    """The tab's cards: metric, label, about, subject, before, value, after, so_far, changes (of Change), spark (SVG
+    path), end (the line's last point), parts (dicts of label, value, change, url), note, why, follow, definition."""
+    return [_card(state, card) for card in state.tab.cards if _may_see(state, card)] + _facts(state)
+
+
+def _facts(state: State) -> list[dict]:
+    shown = [block for block in state.tab.facts if not (block.whole and state.build.only)]
+    return [fact for block in shown for fact in blocks.facts(state, block.name)]
+
+
+def _may_see(state: State, card: Card) -> bool:
+    return not (state.build.only and METRICS[card.metric].whole)
+
+
+def _card(state: State, card: Card) -> dict:
+    data, period, m = state.figures, state.period, METRICS[card.metric]
+    spark, end = _spark(data, card.metric, period)
+    value = data.value(card.metric, period)
+    why = data.why(card.metric, period) if value is None else ""
+    return {
+        "metric": card.metric,
+        "label": m.label,
+        "about": m.description,
+        "subject": card.subject or blocks.subject(card.metric),
+        "before": before(m.unit, currency()) if value is not None else "",
+        "value": figure(value, m.unit),
+        "after": after(m.unit) if value is not None else "",
+        "so_far": not period.closed,
+        "why": why,
+        "changes": [] if why else data.changes(card.metric, period),
+        "spark": spark,
+        "end": end,
+        "parts": _split_parts(state, card) if card.split else _parts(state, card),
+        "note": blocks.SENTENCES[card.note](state) if card.note else "",
+        "follow": state.follow(card.metric),
+        "definition": f"{reverse('definitions')}#{card.metric}",
+        "whole": bool(m.whole and state.store and not state.tab.whole),
+    }
+
+
+def _parts(state: State, card: Card) -> list[dict]:
+    data, period = state.figures, state.period
+    return [
+        {
+            "label": words,
+            "value": with_unit(data.value(p, period), METRICS[p].unit, ""),
+            "change": data.changes(p, period)[0],
+            "url": state.follow(p),
+        }
+        for p, words in card.parts
+        if not (state.build.only and METRICS[p].whole)
+    ]
+
+
+def _split_parts(state: State, card: Card) -> list[dict]:
+    """The metric by the values of a dimension; those with nothing now and before are left out."""
+    data, period, m = state.figures, state.period, METRICS[card.metric]
+    earlier, parts = data.before(period), []
+    for name, by_period in data.splits.get((card.metric, card.split), {}).items():
+        now, then = by_period.get(period.key), by_period.get(earlier.key) if earlier else None
+        if not now and not then:
+            continue
+        moved = Change(earlier.short if earlier else "", why="Nothing to compare with.")
+        if period.closed and earlier and data.kept(card.metric, earlier):
+            moved = change(now, then, earlier.short, m.unit, currency(), m.better)
+        parts.append(
+            {
+                "label": name,
+                "value": with_unit(now, m.unit, ""),
+                "change": moved,
+                "url": state.follow(card.metric, **{card.split: slug(name)}),
+            }
+        )
+    return parts
+
+
+def _spark(data: Figures, metric: str, period: Period) -> tuple[str, str]:
+    """The SVG path of the last periods' line in a box of 200 x 44, and of the dot at its end; "" with nothing to draw.
+
+    A period that isn't over is left out: its part would read as a fall.
+    """
+    at = data.by_key[period.key] + 1
+    window = [p for p in data.periods[max(0, at - SPARK_PERIODS) : at] if p.closed]
+    values: list[Number] = [data.comparable(metric, p) for p in window]
+    top = max([float(v) for v in values if v is not None] or [0])
+    if top <= 0 or len(values) < 2:
+        return "", ""
+    path, pen = [], "M"
+    for i, v in enumerate(values):
+        if v is None:
+            pen = "M"
+            continue
+        path.append(f"{pen}{i * 200 / (len(values) - 1):.1f} {41 - max(0.0, float(v)) / top * 36:.1f}")
+        pen = "L"
+    return " ".join(path), f"M{path[-1][1:]}h0" if values[-1] is not None else ""
+
+
+def as_tables(state: State) -> list[Table]:
+    """The cards for an export: the metrics in this period, the one before and the year before; facts in one row."""
+    data, period = state.figures, state.period
+    columns, getters = [Column("period", "Period")], {}
+
+    def add(metric: str, label: str, get) -> None:
+        key = f"c{len(columns)}"
+        columns.append(Column(key, label, METRICS[metric].unit))
+        getters[key] = get
+
+    for card in state.tab.cards:
+        if not _may_see(state, card):
+            continue
+        for metric in card.metrics:
+            add(metric, METRICS[metric].label, lambda p, m=metric: data.value(m, p))
+        for name, by_period in data.splits.get((card.metric, card.split), {}).items():
+            add(card.metric, f"{METRICS[card.metric].label}: {name}", lambda p, b=by_period: b.get(p.key))
+    tables = []
+    if getters:
+        bases = [p for p in (period, data.before(period), data.year_before(period)) if p]
+        rows = tuple({"period": p.option} | {key: get(p) for key, get in getters.items()} for p in bases)
+        tables.append(Table("cards", state.tab.label, tuple(columns), rows, metrics=state.tab.metrics))
+    facts = [raw for fact in _facts(state) for raw in fact["raw"]]
+    if facts:
+        columns = tuple(Column(f"f{i}", label, unit) for i, (label, _, unit) in enumerate(facts))
+        rows = ({f"f{i}": value for i, (_, value, _) in enumerate(facts)},)
+        tables.append(Table("facts", f"{state.tab.label}, as of today's data", columns, rows))
+    return tables
