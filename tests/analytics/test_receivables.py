@@ -260,6 +260,7 @@ SOLD = [
     order(8, 1, "2026-03-05", "20", Cleaned="2026-03-05"),  # not paid, and due today
     order(9, 2, "2026-02-01", "10", **HIELO),
     cash(10, "500", Cleaned="", **{"Payment Date": "2026-02-20"}),  # not earned
+    cash(11, "9000", **{"Payment Date": "2026-02-20", "Cleaned": "2025-12-04"}),  # on the day of the record: in it
 ]
 
 
