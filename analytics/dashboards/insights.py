@@ -27,8 +27,8 @@ def read(state: State, user) -> dict:
     found = state.build.insights(state.grain.name, state.store.name if state.store else None)
     rows = [row(r, user) for r in found if r["period"] == state.period.key]
     groups = {}
-    for row in rows:
-        groups.setdefault(row["category"], []).append(row)
+    for one in rows:  # `row` is the function below
+        groups.setdefault(one["category"], []).append(one)
     newest = state.figures.period(max((r["period"] for r in found), default=""))
     about = f"By fixed rules, for {state.store.name if state.store else 'all stores'} in {state.period.short}."
     none = f"Insights are made for the last closed {state.grain.word}"
