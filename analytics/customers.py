@@ -96,10 +96,10 @@ def _fifths_of_ranks(values: np.ndarray) -> np.ndarray:
 def rfm(active: pl.DataFrame) -> pl.DataFrame:
     """The fifths and the segment of each customer among the customers of its month.
 
-    `active` has month, customer_id, recency_days (whole), frequency, monetary; one row a customer and month. Returns
-    it ordered by month and customer_id with r, f, m (Int16, 1 to 5; 5 is the most recent, most frequent, highest) and
-    segment. Quantiles by linear interpolation: of recency itself, and of the ranks of the other two, where customers
-    with equal values rank in the order of their IDs.
+    `active` has month, customer_id (or what sorts like it), recency_days (whole), frequency, monetary. Returns it
+    ordered by month and customer_id with r, f, m (Int16, 1 to 5; 5 is the most recent, most frequent, highest) and
+    segment (Enum). Quantiles by linear interpolation: of recency itself, and of the ranks of the other two, where
+    customers with equal values rank in the order of their IDs.
     """
     active = active.sort("month", "customer_id")
     recency = active["recency_days"].to_numpy().astype(np.int64)
@@ -114,16 +114,16 @@ def rfm(active: pl.DataFrame) -> pl.DataFrame:
         start += size
     return active.with_columns(
         **{name: pl.Series(values) for name, values in scores.items()},
-        segment=pl.Series(segments(scores["r"], scores["f"]), dtype=pl.String),
+        segment=segments(scores["r"], scores["f"]),
     )
 
 
-def segments(r: np.ndarray, f: np.ndarray) -> np.ndarray:
-    """The names of the segments that these fifths of recency and frequency are in."""
-    table = np.empty((6, 6), dtype=object)
-    for segment in reversed(SEGMENTS):  # the first that fits is written last
-        table[segment.r[0] : segment.r[1] + 1, segment.f[0] : segment.f[1] + 1] = segment.name
-    return table[r, f]
+def segments(r: np.ndarray, f: np.ndarray) -> pl.Series:
+    """The names of the segments that these fifths of recency and frequency are in (an Enum of SEGMENTS' names)."""
+    table = np.zeros((6, 6), dtype=np.uint32)
+    for number, segment in reversed([*enumerate(SEGMENTS)]):  # the first that fits is written last
+        table[segment.r[0] : segment.r[1] + 1, segment.f[0] : segment.f[1] + 1] = number
+    return pl.Series(table[r, f]).cat.to(pl.Enum([segment.name for segment in SEGMENTS]))
 
 
 # Simple CLV ------------------------------------------------------------------------------------------------------

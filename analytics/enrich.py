@@ -17,8 +17,13 @@ from etl.business import Business
 
 # What this code writes into a build, and how its sentences read: a change in any of these files makes a new build.
 CODE = (
-    "metrics.py", "queries.py", "formats.py", "insights.py", "enrich.py", "seasons.py", "receivables.py", "customers.py",
+    "metrics.py", "queries.py", "formats.py", "insights.py", "enrich.py", "seasons.py", "receivables.py",
+    "customers.py",
 )  # fmt: skip
+# Two million rows of RFM are sorted, sent and stored several times faster by a number than by the ID it stands for.
+PLACES_SQL = """CREATE OR REPLACE TEMP TABLE places AS
+SELECT customer_id, row_number() OVER (ORDER BY customer_id)::INTEGER AS place FROM customers"""
+PLACED_SQL = "SELECT g.* REPLACE (p.customer_id AS customer_id) FROM given g JOIN places p ON place = g.customer_id"
 # What each customer did in the 6 calendar months that end with each month; the open month ends on the exports' date.
 RFM_SQL = f"""
 WITH ends AS (
@@ -26,14 +31,15 @@ WITH ends AS (
     FROM periods WHERE grain = 'month'
 ),
 seen AS (
-    SELECT (month + to_months(later))::DATE AS month, customer_id, last_earned, orders, revenue
-    FROM customer_months, range({customers.WINDOW}) AS window_ (later) WHERE store = 'All stores'
+    SELECT (month + to_months(later))::DATE AS month, place, last_earned, orders, revenue
+    FROM customer_months JOIN places USING (customer_id), range({customers.WINDOW}) AS window_ (later)
+    WHERE store = 'All stores'
 )
 SELECT
-    month, customer_id, date_diff('day', max(last_earned), any_value(last_day))::INTEGER AS recency_days,
+    month, place AS customer_id, date_diff('day', max(last_earned), any_value(last_day))::INTEGER AS recency_days,
     sum(orders)::INTEGER AS frequency, sum(revenue)::DECIMAL(12, 2) AS monetary
 FROM seen JOIN ends USING (month)
-GROUP BY month, customer_id
+GROUP BY month, place
 HAVING sum(revenue) > 0
 """
 # Everyone with an earned row other than an invoice payment; order days of CleanCloud customers for the models.
@@ -85,16 +91,20 @@ def enrich(con: duckdb.DuckDBPyConnection, business: Business, history: Iterable
     with ThreadPoolExecutor(1) as beside:  # loading scipy and fitting take as long as the rules: side by side
         worth = beside.submit(_lifetimes, _second(con))
         said = pl.DataFrame(evaluate(con, business), schema=dict.fromkeys(COLUMNS, pl.String))
+        con.execute(PLACES_SQL)
         segments = customers.rfm(con.execute(RFM_SQL).pl())
         lifetimes, model = worth.result()
+    con.execute("BEGIN")  # one commit for all of it
     con.execute("DELETE FROM meta WHERE key = 'lifetime_model'")
     con.execute("INSERT INTO meta VALUES ('lifetime_model', ?)", [json.dumps(model)])
-    return {
+    written = {
         "insights": _replace(con, "insights", said),
-        "rfm": _replace(con, "rfm", segments),
+        "rfm": _replace(con, "rfm", segments, PLACED_SQL),
         "lifetimes": _replace(con, "lifetimes", lifetimes),
         "receivables": _write_receivables(con, history),
     }
+    con.execute("COMMIT")
+    return written
 
 
 def _second(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -112,11 +122,11 @@ def _lifetimes(con: duckdb.DuckDBPyConnection) -> tuple[pl.DataFrame, dict]:
     return rows, model | {"fitted_to": as_of}
 
 
-def _replace(con: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> int:
-    """Let a table hold these rows and no others; columns go by name. Returns how many there are."""
+def _replace(con: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, sql: str = "FROM given") -> int:
+    """Let a table hold these rows, `given` to `sql`, and no others; columns go by name. Returns how many there are."""
     con.register("given", rows)
     try:
-        con.execute(f"DELETE FROM {table}; INSERT INTO {table} BY NAME SELECT * FROM given")
+        con.execute(f"DELETE FROM {table}; INSERT INTO {table} BY NAME {sql}")
     finally:
         con.unregister("given")
     return rows.height
