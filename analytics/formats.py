@@ -52,8 +52,9 @@ def with_unit(value: Number, unit: str, currency: str) -> str:
 class Change:
     """How a figure moved against a base, ready to show.
 
-    percent: "+2.1 %", or a dash when there is no base; arrow: up, down or level; css: up (good), down (bad), level;
-    word: better, worse, up, down or same; base: "Jan 2026"; base_value: "Dhs 25,200"; why: the reason of a dash.
+    percent: "+2.1 %" (of a share "+2.1 pp", points of percent), or a dash when there is no base; arrow: up, down or
+    level; css: up (good), down (bad), level; word: better, worse, up, down or same; base: "Jan 2026"; base_value:
+    "Dhs 25,200"; why: the reason of a dash.
     """
 
     base: str
@@ -76,16 +77,28 @@ def change(now: Number, then: Number, base: str, unit: str, currency: str, bette
         return Change(base, why="There is no value for this period.")
     if then is None:
         return Change(base, why=f"There is no value for {base} to compare with.")
+    if unit == "share":
+        return _points(now, then, base, better)
     if not then:
         return Change(base, why=f"It was 0 in {base}, so there is nothing to compare with.")
     ratio = (float(now) - float(then)) / abs(float(then)) * 100
     places = 0 if abs(ratio) >= 100 else 1
     rounded = round(ratio, places)
     shown = with_unit(then, unit, currency)
-    if not rounded:
-        return Change(base, "0.0 %", LEVEL, "level", "same", shown)
-    up = rounded > 0
-    text = f"{'+' if up else MINUS}{number(abs(rounded), places)} %"
+    return _moved(rounded, f"{number(abs(rounded), places)} %", base, better, shown)
+
+
+def _points(now: Number, then: Number, base: str, better: str | None) -> Change:
+    """The change of a share, in points of percent: 40 % to 50 % is +10.0 pp and no "25 % more"."""
+    moved = round((float(now) - float(then)) * 100, 1)
+    return _moved(moved, f"{number(abs(moved), 1)} pp", base, better, with_unit(then, "share", ""))
+
+
+def _moved(by: float, words: str, base: str, better: str | None, shown: str) -> Change:
+    if not by:
+        return Change(base, words, LEVEL, "level", "same", shown)
+    up = by > 0
+    text = f"{'+' if up else MINUS}{words}"
     if better is None:
         return Change(base, text, UP if up else DOWN, "level", "up" if up else "down", shown)
     good = up == (better == "up")

@@ -1,6 +1,7 @@
 """Pages of figures: read the URL, ask for the numbers, fill the template."""
 
 import logging
+from dataclasses import replace
 from functools import wraps
 
 from django.conf import settings
@@ -11,9 +12,11 @@ from django.urls import reverse
 
 from analytics import access, exports, queries, share
 from analytics.dashboards import DASHBOARDS, attention, blocks, cards, dash_app, frame, insights
+from analytics.tables import Table
 from etl.errors import MoonwalkError
 
 log = logging.getLogger(__name__)
+ROWS = 200  # of a table on a page
 
 
 def needs_data(view):
@@ -70,24 +73,34 @@ def dashboard(request: HttpRequest, page: str) -> HttpResponse:
         "state": state,
         "subtitle": _subtitle(state),
         "tabs": [{"label": t.label, "url": state.url(tab=t.slug), "here": t == tab} for t in state.tabs],
-        "grains": [] if tab.monthly else [
+        "grains": [] if tab.monthly or tab.undated else [
             {"label": g.label, "url": frame.in_other_grain(state, g.name), "here": g == state.grain}
             for g in frame.GRAINS.values()
         ],
-        "periods": state.figures.periods[::-1],
+        "periods": [] if tab.undated else state.figures.periods[::-1],
         "stores": _stores(state),
         "kept": [(k, v) for k, v in state.params.items() if k in (*frame.DIMENSIONS, frame.LEAST)],
         "says": [text for name in tab.says if (text := blocks.SENTENCES[name](state))],
         "cards": cards.cards(state),
         "charts": drawn,
-        "tables": [(table, _downloads(state, table.id)) for table in blocks.tables(state)],
+        "tables": [(_cut(table), _downloads(state, table.id)) for table in blocks.tables(state)],
         "app": dash_app.markup(which.page) if drawn else None,
         "insights": insights.read(state, request.user) if tab.insights else None,
         "exports": _downloads(state),
         "share_url": share.share_url(state),
         "guide": reverse("guide", args=[page]),
     }  # fmt: skip
+    if frame.LEAST in tab.takes:
+        context |= blocks.call_list_choices(state)
     return render(request, "analytics/dashboard.html", context)
+
+
+def _cut(table: Table) -> Table:
+    """So many rows that a page stays quick; its file has them all."""
+    if len(table.rows) <= ROWS:
+        return table
+    note = f"{table.note} The first {ROWS} of {len(table.rows):,}: the files below have all."
+    return replace(table, rows=table.rows[:ROWS], note=note)
 
 
 def _stores(state: frame.State) -> list[dict]:
@@ -126,6 +139,8 @@ def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
 
 def _subtitle(state: frame.State) -> str:
     """February 2026, compared with Jan 2026 and Feb 2025."""
+    if state.tab.undated:
+        return frame.when(state)
     if not state.period.closed:
         return f"{state.period.name}, so far: not compared with whole {state.grain.word}s"
     bases = (state.figures.before(state.period), state.figures.year_before(state.period))

@@ -15,6 +15,7 @@ from analytics import charts as plot
 from analytics import customers, queries, receivables
 from analytics.dashboards.frame import (
     DIMENSIONS,
+    LEAST,
     Block,
     Chart,
     Figures,
@@ -30,13 +31,25 @@ from analytics.tables import Column, Table, slug
 
 AHEAD = 3  # periods that a moving average takes in, and that it is drawn ahead
 COLOURS = ("c1", "c2", "c3", "c4", "c5", "c6")
+WIDE = ("cohorts",)
 TOP = 20  # customers and orders that a list shows
 
 
 def charts(state: State) -> list[dict]:
-    """The tab's charts: id, title, note, alt (what a screen reader says), figure (Plotly), height (px,
-    None: the usual), table (Table), follow and definition (addresses, or "")."""
-    return state.build.kept(("charts", *state.key), lambda _: list(filter(None, map(_drawn(state), _shown(state)))))
+    """The tab's charts, each a dict: id, title, note, alt (what a screen reader says), figure (Plotly), height (px,
+    None: the usual), wide (takes a row of its own), table (Table), follow and definition (addresses, or "")."""
+    draw = _drawn(state)
+    return state.build.kept(("charts", *state.key), lambda _: _placed([c for c in map(draw, _shown(state)) if c]))
+
+
+def _placed(drawn: list[dict]) -> list[dict]:
+    """`wide` for what takes a row of its own: a tall chart, and the one that would stand beside nothing."""
+    beside = False
+    for i, chart in enumerate(drawn):
+        alone = not beside and (i + 1 == len(drawn) or drawn[i + 1]["id"] in WIDE)
+        chart["wide"] = chart["id"] in WIDE or (alone and len(drawn) > 1)
+        beside = not beside and not chart["wide"]
+    return drawn
 
 
 def _shown(state: State) -> list[Chart | Block]:
@@ -499,9 +512,7 @@ def _segments_table(state: State) -> Table:
     columns = (
         Column("segment", "Segment"),
         Column("customers", "Customers", "count"),
-        Column("share", "Share", "share", fold=True),
         Column("revenue", "Revenue in 6 months", "money"),
-        Column("revenue_share", "Share of revenue", "share", fold=True),
         Column("recency", "Days since the last order", "days", fold=True),
         Column("frequency", "Orders each", "ratio", fold=True),
         Column("definition", "Who they are", long=True),
@@ -542,7 +553,12 @@ def _segments(state: State) -> dict:
     brief = Table(
         "segments-chart",
         "Customers and revenue by segment",
-        table.columns[:7],
+        (
+            *table.columns[:2],
+            Column("share", "Share", "share"),
+            table.columns[2],
+            Column("revenue_share", "Share of revenue", "share"),
+        ),
         table.rows,
         "Customers left, revenue of 6 months right. A click filters the page; who they are and what to do "
         "about them is in the table below.",
@@ -894,6 +910,21 @@ def _whole(state: State) -> str:
     return f"Figures of the whole business{chosen}."
 
 
+LEASTS = (0, 200, 500, 1000, 2000)  # what the call list may begin at: revenue in all
+
+
+def call_list_choices(state: State) -> dict:
+    """What the call list may be narrowed by: segments (slug, label, here), leasts (amount, words), place: the URL's
+    other parameters."""
+    return {
+        "segments": [
+            {"slug": slug(s.name), "label": s.name, "here": s.name == state.filters.segment} for s in customers.SEGMENTS
+        ],
+        "leasts": [(n, with_unit(n, "money", currency()) if n else "any") for n in sorted({*LEASTS, state.least})],
+        "place": [(k, v) for k, v in state.params.items() if k not in ("segment", LEAST)],
+    }
+
+
 def _lifetimes(state: State) -> list[dict]:
     """What CleanCloud's customers may bring in the next weeks, by BG/NBD and Gamma-Gamma."""
     found = state.build.lifetime_summary()
@@ -981,7 +1012,6 @@ def _call_list(state: State) -> Table:
         Column("alive", "Still with us", "share", fold=True, about="The probability that the customer still comes."),
         Column("expected_value", f"Expected in {customers.HORIZON} weeks", "money", fold=True),
         Column("monthly_revenue", "Revenue a month", "money"),
-        Column("revenue", "Revenue in all", "money", fold=True),
     )
     rows = tuple(
         {c.key: r.get(c.key) for c in columns}

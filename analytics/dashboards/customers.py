@@ -159,6 +159,7 @@ CUSTOMERS = Dashboard(
             "lifetime",
             "Customer lifetime",
             monthly=True,
+            undated=True,
             whole=True,
             takes=("segment", LEAST),
             says=("whole",),

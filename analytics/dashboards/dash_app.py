@@ -122,7 +122,7 @@ def component(chart: dict) -> html.Section:
             html.Div(graph, className="plotbox", role="img", style=tall, **{"aria-label": chart["alt"]}),
             html.Div(className="numbers", **{"data-chart": chart["id"]}),
         ],
-        className="card chart",
+        className="card chart wide" if chart["wide"] else "card chart",
         key=chart["id"],
     )
 

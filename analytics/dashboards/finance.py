@@ -79,6 +79,7 @@ FINANCE = Dashboard(
         Tab(
             "outstanding",
             "Outstanding",
+            undated=True,
             facts=(Block("owed"),),
             charts=(Block("aging"),),
             tables=(Block("debtors"), Block("oldest")),

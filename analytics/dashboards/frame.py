@@ -144,7 +144,8 @@ class Tab:
 
     insights: "" none, "top" the few that stand out, "all" every one by category. facts, tables: Blocks that are
     cards, tables. says: sentences of blocks.SENTENCES above the cards. takes: the dimensions it may be filtered by.
-    monthly: by month alone. whole: of the whole business, whatever store is chosen.
+    monthly: by month alone; undated: as of the exports' date, whatever period is chosen. whole: of the whole
+    business, whatever store is chosen.
     """
 
     slug: str
@@ -157,6 +158,7 @@ class Tab:
     says: tuple[str, ...] = ()
     takes: tuple[str, ...] = ("area",)
     monthly: bool = False
+    undated: bool = False
     whole: bool = False
 
     @cached_property
@@ -529,8 +531,15 @@ def in_other_grain(state: State, grain: str) -> str:
     return state.url(grain=grain, period=nearest(state.build, state.grain.name, grain, state.period.key))
 
 
+def when(state: State) -> str:
+    """February 2026; March 2026, so far; as of 5 March 2026."""
+    if state.tab.undated:
+        day = date.fromisoformat(state.build.meta()["as_of"])
+        return f"As of {day.day} {day:%B %Y}"
+    return state.period.name + ("" if state.period.closed else ", so far")
+
+
 def tell(state: State) -> str:
     """What the page is about, in words: "February 2026 · Hielo · Area: Inside Abu Dhabi"."""
     where = "the whole business" if state.tab.whole else state.store.name if state.store else "all stores"
-    so_far = "" if state.period.closed else ", so far"
-    return " · ".join([state.period.name + so_far, where, *(chip["label"] for chip in state.chips)])
+    return " · ".join([when(state), where, *(chip["label"] for chip in state.chips)])
