@@ -66,6 +66,14 @@ ROLES = {
     "Finance": ("executive", "finance", "receivables", "desk", "customer", "api"),
     "Desk": ("receivables", "desk", "customer"),
 }
+# Who works with customers sees how to reach them. The dispatcher rings at a door and writes no e-mails.
+CONTACTS = {
+    "Management": ("phone", "email"),
+    "Sales": ("phone", "email"),
+    "Operations": ("phone",),
+    "Finance": ("phone", "email"),
+    "Desk": ("phone", "email"),
+}
 # The endpoints of django-plotly-dash that an inline dashboard calls. Its stand-alone pages, its stateful apps and its
 # per-request arguments stay shut: nothing here uses them.
 SCRIPTS = ("app-component-suites", "app-component-component-suites")
@@ -99,6 +107,13 @@ def store_of(user) -> str | None:
         raise PermissionDenied
     kept = getattr(user, "store_access", None)  # Django keeps the answer with the user, "no row" too
     return kept.store if kept else None
+
+
+def contacts_of(user) -> set[str]:
+    """Which of a customer's phone and email this person may see."""
+    if user.is_superuser:
+        return {"phone", "email"}
+    return {way for role in roles(user) for way in CONTACTS.get(role, ())}
 
 
 def pages_of(user) -> list[Page]:

@@ -179,6 +179,28 @@ class Snapshot:
         self.whole("What customers may be worth")
         return self.kept(("lifetime_summary",), lifetime_summary)
 
+    def customer(self, customer_id: str) -> dict | None:
+        """customer() of this build: of the reader's store, where they are kept to one."""
+        return self.kept(("customer", customer_id), lambda con: customer(con, customer_id, self.only))
+
+    def customer_history(self, customer_id: str, **how) -> tuple[pl.DataFrame, int]:
+        """customer_history() of this build, of the reader's store."""
+        key = ("customer_history", customer_id, *sorted(how.items()))
+        return self.kept(key, lambda con: customer_history(con, customer_id, self.only, **how))
+
+    def customer_items(self, orders: list[str]) -> pl.DataFrame:
+        """customer_items() of this build. `orders`: of customer_history(), which has those of the reader's store."""
+        return customer_items(self.cursor(), orders)
+
+    def customer_months(self, customer_id: str) -> pl.DataFrame:
+        """customer_months() of this build, of the reader's store."""
+        return self.kept(("customer_months", customer_id), lambda con: customer_months(con, customer_id, self.only))
+
+    def customer_standing(self, customer_id: str) -> dict:
+        """customer_standing() of this build. Raises QueryError for a reader restricted to one store."""
+        self.whole("Where a customer stands among all")
+        return self.kept(("customer_standing", customer_id), lambda con: customer_standing(con, customer_id))
+
     def by_customer(self, name: str, grain: str, period: str, *, filters: Filters = Filters(), **how) -> "Behind":
         """by_customer() of this build."""
         return self._behind(by_customer, name, grain, period, filters, how)
@@ -799,12 +821,12 @@ def _each_customer(name: str, filters: Filters) -> str:
     )
 
 
-def _row_mart(name: str) -> str:
+def row_mart(name: str) -> str:
     """The mart whose rows are shown for a metric: its own, a formula's first part's. A customer's month is shown as
     the sales rows of that month, or as its items where they are what is summed."""
     metric = get(name)
     if metric.mart == FORMULA:
-        return _row_mart(parts_of(metric.sql)[0])
+        return row_mart(parts_of(metric.sql)[0])
     if metric.mart == "customer_months":
         return "items" if EACH.get(name, metric.sql).startswith("sum(items)") else "sales"
     return metric.mart
@@ -826,9 +848,15 @@ def _row_value(name: str) -> str | None:
         aggregate = EACH.get(name, metric.sql).partition(" FILTER (")[0]
         return {"sum(revenue)": "total", "sum(items)": "quantity"}.get(aggregate)
     leaves = _leaves(name).values()
-    if "/" in metric.sql or any(m.mart != _row_mart(name) or m.sql.startswith(_DISTINCT) for m in leaves):
+    if "/" in metric.sql or any(m.mart != row_mart(name) or m.sql.startswith(_DISTINCT) for m in leaves):
         return None
     return _written(name, lambda metric, before: _of_a_row(metric))
+
+
+def row_says_more(name: str) -> bool:
+    """Does a row's value say what no other column does? A sum of one column doesn't, nor does a count."""
+    metric = get(name)
+    return _row_value(name) is not None and (metric.mart == FORMULA or metric.sql.startswith("avg"))
 
 
 def _counted(name: str, mart: str, filters: Filters) -> str:
@@ -846,7 +874,7 @@ def _counted(name: str, mart: str, filters: Filters) -> str:
         return f"{said} <> 0" if metric.none_is_zero else f"{said} IS NOT NULL"
     if value:
         return f"{value} <> 0"
-    parts = [p for p, before in direct_parts(name).values() if not before and _row_mart(p) == mart]
+    parts = [p for p, before in direct_parts(name).values() if not before and row_mart(p) == mart]
     either = f"({' OR '.join(_counted(part, mart, filters) for part in parts)})"
     return either if is_ratio(name) else f"({either} AND {members})"
 
@@ -887,7 +915,7 @@ def _behind(con, name, grain, period, filters, inner: str, columns, sort, descen
     total = frame["#total"][0] if len(frame) else 0
     adds_up = not is_ratio(name) and not looks_back(name) and frame["value"].dtype != pl.Null
     together = frame["#sum"][0] if len(frame) and adds_up else None
-    return Behind(frame.drop("#total", "#sum"), total, together, _row_mart(name))
+    return Behind(frame.drop("#total", "#sum"), total, together, row_mart(name))
 
 
 def by_customer(
@@ -935,7 +963,7 @@ def rows(
     that add nothing are left out. A formula: the rows of its first part's mart that any of its parts counts; of a
     difference what remains. A figure of customers' months: those customers' rows. `how` and errors: by_customer().
     """
-    mart = _row_mart(name)
+    mart = row_mart(name)
     said = ", ".join(f"{sql} AS {column}" for column, sql in ROWS[mart].items())
     value = _row_value(name) or "NULL"
     relation = RELATIONS[mart][1].format(where=where_of(mart, filters), split="")
@@ -1134,3 +1162,139 @@ def lifetime_summary(con: duckdb.DuckDBPyConnection) -> dict:
     ).fetchone()
     model = con.execute("SELECT value FROM meta WHERE key = 'lifetime_model'").fetchone()
     return dict(zip(names, row, strict=True)) | {"model": json.loads(model[0]) if model else {}}
+
+
+# One customer ----------------------------------------------------------------------------------------------------
+
+# Everything a customer ever had: sales rows, a business account's orders, and item lines whose order is not in Orders.
+HISTORY = """
+    SELECT order_id, kind::VARCHAR AS kind, source::VARCHAR AS source, store::VARCHAR AS store, placed, earned_date,
+        collected, delivery, pickup, pieces::DOUBLE AS pieces, total, paid, payment_type::VARCHAR AS payment_type,
+        payment_date
+    FROM sales WHERE customer_id = $customer{store}
+    UNION ALL BY NAME
+    SELECT order_id, 'Order' AS kind, 'CC_2025' AS source, store::VARCHAR AS store, placed, cleaned AS earned_date,
+        collected, delivery, pickup_date IS NOT NULL AS pickup, pieces::DOUBLE AS pieces, total, paid,
+        payment_type::VARCHAR AS payment_type, payment_date
+    FROM orders WHERE b2b AND customer_id = $customer{store}
+    UNION ALL BY NAME
+    SELECT order_id, 'Items alone' AS kind, 'CC_2025' AS source, store::VARCHAR AS store, min(placed) AS placed,
+        min(earned_date) AS earned_date, sum(quantity)::DOUBLE AS pieces
+    FROM items WHERE orphan AND customer_id = $customer{store} GROUP BY order_id, items.store"""
+HISTORY_COLUMNS = (
+    "order_id", "kind", "source", "store", "placed", "earned_date", "collected", "delivery", "pickup", "pieces",
+    "total", "paid", "payment_type", "payment_date",
+)  # fmt: skip
+
+
+def _of_one(con, sql: str, customer_id: str, store: str | None, **more) -> pl.DataFrame:
+    """An answer about one customer: {store} in the SQL keeps to the rows of one store."""
+    sql = sql.replace("{store}", " AND store = $store" if store else "")
+    known = {"customer": customer_id, "store": store} | more
+    return con.execute(sql, {name: value for name, value in known.items() if f"${name}" in sql}).pl()
+
+
+def customer(con: duckdb.DuckDBPyConnection, customer_id: str, store: str | None = None) -> dict | None:
+    """Who a customer is and what they did in all; with `store` only what they did there. None: there is no such one
+    (in that store: neither theirs nor with a row there).
+
+    customer_id, name, phone, email, store, area, route, signed_up, cohort_month, b2b, in_export, source; revenue,
+    orders (earned), items, first_earned, last_earned (invoice payments aside), average_order (money an earned order),
+    balance (money owed on the exports' date). Money of consumers is as in METRICS; a business account's is its orders'.
+    """
+    who = _of_one(con, """SELECT customer_id, name, phone, email, store::VARCHAR AS store, area::VARCHAR AS area, route,
+        signed_up, cohort_month, b2b, in_export, source::VARCHAR AS source FROM customers
+        WHERE customer_id = $customer""", customer_id, None)  # fmt: skip
+    if who.is_empty():
+        return None
+    what = _of_one(con, f"""WITH history AS ({HISTORY}), earned AS (FROM history WHERE earned_date IS NOT NULL)
+        SELECT coalesce((SELECT sum(total) FROM earned), 0) AS revenue,
+            (SELECT count(*) FROM earned WHERE kind = 'Order') AS orders,
+            coalesce((SELECT sum(quantity) FROM items
+                WHERE earned_date IS NOT NULL AND customer_id = $customer{{store}}), 0)::DOUBLE AS items,
+            (SELECT min(earned_date) FROM earned WHERE kind IN ('Order', 'Subscription')) AS first_earned,
+            (SELECT max(earned_date) FROM earned WHERE kind IN ('Order', 'Subscription')) AS last_earned,
+            (SELECT sum(total)::DOUBLE / nullif(count(*), 0) FROM earned WHERE kind = 'Order') AS average_order,
+            coalesce((SELECT sum({BALANCE}) FROM earned WHERE kind = 'Order' AND source = 'CC_2025'), 0) AS balance,
+            (SELECT count(*) FROM history) AS history
+        """, customer_id, store)  # fmt: skip
+    found = who.row(0, named=True) | what.row(0, named=True)
+    return None if store and found["store"] != store and not found["history"] else found
+
+
+def customer_history(
+    con: duckdb.DuckDBPyConnection,
+    customer_id: str,
+    store: str | None = None,
+    *,
+    sort: str = "placed",
+    descending: bool = True,
+    limit: int | None = None,
+    offset: int = 0,
+) -> tuple[pl.DataFrame, int]:
+    """A customer's orders and payments of both systems, not yet earned ones too, and how many there are.
+
+    Columns: HISTORY_COLUMNS. kind: Order, Subscription, Invoice Payment, or Items alone (lines whose order is not in
+    the Orders export). Sorted by `placed`, a payment counts by its own day. Raises QueryError for another column.
+    """
+    if sort not in HISTORY_COLUMNS:
+        raise QueryError(f"There is no column {sort!r} to sort by: choose one of {', '.join(HISTORY_COLUMNS)}.")
+    by = "coalesce(placed, earned_date, payment_date)" if sort == "placed" else f'"{sort}"'
+    page = "" if limit is None else f" LIMIT {int(limit)} OFFSET {int(offset)}"
+    found = _of_one(con, f"""WITH history AS ({HISTORY}) SELECT {", ".join(HISTORY_COLUMNS)},
+        (SELECT count(*) FROM history) AS "#total"
+        FROM history ORDER BY {by} {"DESC" if descending else "ASC"} NULLS LAST, order_id{page}""",
+        customer_id, store)  # fmt: skip
+    if found.is_empty() and offset:
+        how = {"sort": sort, "descending": descending, "limit": limit}
+        return customer_history(con, customer_id, store, **how)
+    return found.drop("#total"), found["#total"][0] if len(found) else 0
+
+
+def customer_items(con: duckdb.DuckDBPyConnection, orders: list[str]) -> pl.DataFrame:
+    """The item lines of some orders, by order and as they stand in the export.
+
+    Columns: order_id, item, item_category, service_type, quantity, total (money), express.
+    """
+    return con.execute(
+        """SELECT order_id, item, item_category::VARCHAR AS item_category, service_type::VARCHAR AS service_type,
+            quantity::DOUBLE AS quantity, total, express
+        FROM items WHERE list_contains($orders, order_id) ORDER BY order_id, item_no""",
+        {"orders": orders},
+    ).pl()
+
+
+def customer_months(con: duckdb.DuckDBPyConnection, customer_id: str, store: str | None = None) -> pl.DataFrame:
+    """A customer's revenue by month, from the first month they were active to the newest of the build.
+
+    Columns: first_day, closed, revenue (money), orders. A month without activity is 0; a customer never active has no
+    row. A business account's orders count for it.
+    """
+    return _of_one(con, f"""WITH months AS (
+            SELECT date_trunc('month', earned_date)::DATE AS first_day, sum(total) AS revenue,
+                count(*) FILTER (kind = 'Order') AS orders
+            FROM ({HISTORY}) WHERE earned_date IS NOT NULL AND kind IN ('Order', 'Subscription') GROUP BY ALL
+        )
+        SELECT first_day, closed, coalesce(revenue, 0) AS revenue, coalesce(orders, 0) AS orders
+        FROM periods LEFT JOIN months USING (first_day)
+        WHERE grain = 'month' AND first_day >= (SELECT min(first_day) FROM months) ORDER BY first_day""",
+        customer_id, store)  # fmt: skip
+
+
+def customer_standing(con: duckdb.DuckDBPyConnection, customer_id: str) -> dict:
+    """Where a customer stands among all: {"rfm": the last closed month's row or None, "lifetime": row or None}.
+
+    rfm has month, recency_days, frequency, monetary, r, f, m, segment and customers (with RFM scores that month);
+    lifetime the columns of the mart of that name.
+    """
+    month = _month(con, None)
+    rfm = con.execute(
+        "SELECT *, (SELECT count(*) FROM rfm WHERE month = $month) AS customers FROM rfm "
+        "WHERE month = $month AND customer_id = $customer",
+        {"month": month, "customer": customer_id},
+    ).pl()
+    lifetime = con.execute("FROM lifetimes WHERE customer_id = ?", [customer_id]).pl()
+    return {
+        "rfm": rfm.row(0, named=True) if len(rfm) else None,
+        "lifetime": lifetime.row(0, named=True) if len(lifetime) else None,
+    }

@@ -102,7 +102,7 @@ def test_every_metric_has_customers_and_rows_in_every_grain(golden):
             customers = by_customer(golden, metric.name, grain, periods[grain], limit=3)
             found = rows(golden, metric.name, grain, periods[grain], limit=3)
             assert len(customers.frame) == min(3, customers.total) and len(found.frame) == min(3, found.total)
-            assert list(customers.frame.columns) == [*queries.CUSTOMER, *queries.direct_parts(metric.name)]
+            assert list(customers.frame.columns) == [*queries.CUSTOMER, *queries.shown_parts(metric.name)]
             assert list(found.frame.columns) == [*queries.ROWS[found.mart], "value"]
 
 
@@ -185,6 +185,9 @@ def test_small_cases_by_hand(small):
     assert customers("revenue") == [("CC-0002", 230), ("CC-0001", 50)]
     assert orders("revenue") == [("M-00001", 40), ("M-00002", 10), ("M-00003", 30), ("S-1", 200)]
     assert customers("clients") == [("CC-0001", 1)]
+    assert listed(by_customer(small, "customers", "month", "2026-01"), "customer_id", "value", "revenue") == [
+        ("CC-0001", 1, 50), ("CC-0002", 1, 230)
+    ]  # fmt: skip
     assert orders("clients") == [("M-00001", None), ("M-00002", None)]
     assert customers("stops") == [("CC-0001", 3)]
     assert orders("stops") == [("M-00001", 2), ("M-00002", 1)]

@@ -1,0 +1,210 @@
+"""One customer on a page: who they are, what they brought, where they stand among all, every order with its items."""
+
+from datetime import date
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from analytics import access, exports, queries
+from analytics.customers import HORIZON, SEGMENTS, WINDOW
+from analytics.dashboards import frame
+from analytics.formats import DASH, number, with_unit
+from analytics.listing import PAGE, listing, read_page, read_sort
+from analytics.tables import Column, Table, words
+from analytics.views import needs_data
+
+MONTHS = 24  # that the chart shows
+SYSTEMS = {"CC_2025": "CleanCloud", "Legacy": "RePOS, the old system"}
+HISTORY = (
+    Column("order_id", "Order"), Column("kind", "Kind", fold=True), Column("store", "Store", fold=True),
+    Column("placed", "Placed", "date"), Column("earned_date", "Earned", "date", fold=True),
+    Column("collected", "Collected", "date", fold=True), Column("pieces", "Pieces", "count", fold=True),
+    Column("delivery", "Delivery", "boolean", fold=True), Column("pickup", "Pickup", "boolean", fold=True),
+    Column("payment_type", "Paid by", fold=True), Column("paid", "Paid", "boolean"), Column("total", "Amount", "money"),
+)  # fmt: skip
+
+
+def _facts(who: dict, contacts: set[str], only: str | None) -> list[tuple[str, str]]:
+    """Label and words of what is known about the person."""
+    facts = [("Customer", who["customer_id"])]
+    facts += [(label, who[key] or DASH) for key, label in (("phone", "Phone"), ("email", "E-mail")) if key in contacts]
+    facts += [
+        ("Store", who["store"] or DASH), ("Area", who["area"] or DASH),
+        ("Route", DASH if who["route"] is None else str(who["route"])),
+        ("Signed up", words(who["signed_up"], "date", "")), ("System", SYSTEMS[who["source"]]),
+    ]  # fmt: skip
+    if not only and who["cohort_month"]:
+        facts.append(("Customer since", f"{who['cohort_month']:%B %Y}"))
+    if who["b2b"]:
+        facts.append(("Business account", "yes: its orders count in no figure of consumers"))
+    if who["source"] == "CC_2025":
+        facts.append(("In the latest export", "yes" if who["in_export"] else "no: known from orders or items alone"))
+    return facts
+
+
+def _lifetime(who: dict, lifetime: dict | None) -> list[dict]:
+    """The cards of all time: label, value, note."""
+    money = frame.currency()
+    kept = "the old system kept none" if who["source"] == "Legacy" else "of earned orders"
+    cards = [
+        ("Revenue", with_unit(who["revenue"], "money", money), "of all time"),
+        ("Orders", number(who["orders"]), "earned so far"),
+        ("Items", number(who["items"]), kept),
+        ("Average order", with_unit(who["average_order"], "money", money), "revenue of orders / orders"),
+        ("Last order", words(who["last_earned"], "date", ""), f"first: {words(who['first_earned'], 'date', '')}"),
+        ("Owed", with_unit(who["balance"], "money", money), "earned and unpaid, on the exports' date"),
+    ]  # fmt: skip
+    if lifetime and lifetime["expected_purchases"] is not None:
+        alive = lifetime["alive"]
+        cards.append((
+            f"Next {HORIZON} weeks", with_unit(lifetime["expected_value"], "money", money),
+            f"expected, on {number(lifetime['expected_purchases'], 1)} days with an order",
+        ))  # fmt: skip
+        cards.append((
+            "Still a customer", DASH if alive is None else with_unit(alive, "share", ""),
+            "one day with an order says too little" if alive is None else "probability, from how regularly they came",
+        ))  # fmt: skip
+    return [{"label": label, "value": value, "note": note} for label, value, note in cards]
+
+
+def _segment(rfm: dict | None) -> dict | None:
+    """The RFM segment and why: name, definition, action, month, scores (label, score, says)."""
+    if rfm is None:
+        return None
+    segment = next(s for s in SEGMENTS if s.name == rfm["segment"])
+    month = f"{rfm['month']:%B %Y}"
+    days = rfm["recency_days"]
+    spent = with_unit(rfm["monetary"], "money", frame.currency())
+    orders = f"{rfm['frequency']} order{'' if rfm['frequency'] == 1 else 's'}"
+    return {
+        "name": segment.name, "definition": segment.definition, "action": segment.action, "month": month,
+        "about": f"Among the {rfm['customers']:,} customers with revenue in the {WINDOW} months to the end of {month}.",
+        "scores": [
+            ("Recency", rfm["r"], f"last came {days} day{'' if days == 1 else 's'} before the month's end"),
+            ("Frequency", rfm["f"], f"{orders} in {WINDOW} months"),
+            ("Monetary", rfm["m"], f"{spent} in {WINDOW} months"),
+        ],
+        "fifths": {1: "the lowest fifth", 2: "the second lowest fifth", 3: "the middle fifth",
+                   4: "the second highest fifth", 5: "the highest fifth"},
+    }  # fmt: skip
+
+
+def _step(top: float) -> float:
+    """A round step that cuts `top` into two to five parts."""
+    size = 10 ** len(str(int(top))) / 10
+    return next(step for step in (size / 2, size, size * 2, size * 5) if top / step <= 5)
+
+
+def _chart(months: list[dict]) -> dict | None:
+    """Revenue a month as bars: steps of the axis, bars with their height in %, and what a screen reader says."""
+    shown = months[-MONTHS:]
+    top = max([float(m["revenue"]) for m in shown] or [0])
+    if top <= 0:
+        return None
+    money, step = frame.currency(), _step(top)
+    highest = step * -(-top // step)
+    bars = []
+    for i, m in enumerate(shown):
+        day: date = m["first_day"]
+        value = with_unit(m["revenue"], "money", money)
+        bars.append({
+            "height": round(max(float(m["revenue"]), 0) / highest * 100, 2),
+            "month": f"{day:%b %Y}", "so_far": not m["closed"], "value": value, "orders": m["orders"],
+            "tick": f"{day:%b}" if (len(shown) - 1 - i) % (3 if len(shown) > 12 else 1) == 0 else "",
+            "year": f"{day:%Y}" if i == 0 or day.month == 1 else "",
+        })  # fmt: skip
+    best = max(bars, key=lambda b: b["height"])
+    return {
+        "bars": bars,
+        "steps": [{"at": round(step * i / highest * 100, 2), "label": number(step * i)}
+                  for i in range(round(highest / step) + 1)],
+        "unit": money,
+        "alt": f"Revenue a month from {bars[0]['month']} to {bars[-1]['month']}; "
+               f"most in {best['month']}: {best['value']}.",
+    }  # fmt: skip
+
+
+def _history(build: queries.Snapshot, customer_id: str, params, limit: int | None) -> tuple:
+    sort, descending = read_sort(params.get("sort", "")[:40], [c.key for c in HISTORY], "-placed")
+    page = read_page(params.get("p", ""))
+    offset = (page - 1) * PAGE if limit else 0
+    how = {"sort": sort, "descending": descending, "limit": limit, "offset": offset}
+    found, total = build.customer_history(customer_id, **how)
+    rows = tuple(row | {"#chosen": row["order_id"] == params.get("find")} for row in found.iter_rows(named=True))
+    note = f"{total:,} order{'' if total == 1 else 's'} and payments of both systems."
+    return Table("history", "Orders and payments", HISTORY, rows, note, total=total), sort, descending, \
+        page if offset < max(total, 1) else 1  # fmt: skip
+
+
+def _orders(build: queries.Snapshot, table: Table) -> list[dict]:
+    """The rows of the history with their items: cells, id, chosen, items (words of each line)."""
+    money, lines = frame.currency(), {}
+    for line in build.customer_items([row["order_id"] for row in table.rows]).iter_rows(named=True):
+        lines.setdefault(line["order_id"], []).append({
+            "item": line["item"], "category": line["item_category"], "service": line["service_type"],
+            "quantity": number(line["quantity"], 0 if line["quantity"] is None or line["quantity"] % 1 == 0 else 1),
+            "total": with_unit(line["total"], "money", money), "express": line["express"],
+        })  # fmt: skip
+    return [
+        shown | {"id": row["order_id"], "items": lines.get(row["order_id"], [])}
+        for shown, row in zip(table.cells(money), table.rows, strict=True)
+    ]
+
+
+def _known(request: HttpRequest, customer_id: str) -> tuple[queries.Snapshot, dict]:
+    build = queries.current(access.store_of(request.user))
+    who = build.customer(customer_id[:40])
+    if who is None:
+        raise Http404
+    return build, who
+
+
+@access.page_required("customer")
+@needs_data
+def customer(request: HttpRequest, customer_id: str) -> HttpResponse:
+    """One customer; 404 for one that isn't there, or isn't there in the reader's store."""
+    build, who = _known(request, customer_id)
+    standing = {"rfm": None, "lifetime": None} if build.only else build.customer_standing(customer_id)
+    table, sort, descending, page = _history(build, customer_id, request.GET, PAGE)
+    months = build.customer_months(customer_id).to_dicts()
+    address = reverse("customer", args=[customer_id])
+
+    def url(**other: str | None) -> str:
+        kept = {k: v for k, v in request.GET.items() if k in ("sort", "p")} | other
+        said = urlencode({k: v for k, v in kept.items() if v})
+        return f"{address}{f'?{said}' if said else ''}#history"
+
+    context = {
+        "who": who,
+        "only": build.only,
+        "facts": _facts(who, access.contacts_of(request.user), build.only),
+        "cards": _lifetime(who, standing["lifetime"]),
+        "segment": _segment(standing["rfm"]),
+        "chart": _chart(months),
+        "months": Table(
+            "months", "Revenue a month",
+            (Column("month", "Month"), Column("revenue", "Revenue", "money"), Column("orders", "Orders", "count")),
+            tuple(m | {"month": f"{m['first_day']:%b %Y}{'' if m['closed'] else ', so far'}"} for m in months[::-1]),
+        ),
+        "listing": listing(table, url, sort, descending, page),
+        "orders": _orders(build, table),
+        "exports": [(form.upper(), f"{reverse('customer_export', args=[customer_id, form])}")
+                    for form in exports.FORMS],
+    }  # fmt: skip
+    return render(request, "analytics/customer.html", context)
+
+
+@access.page_required("customer")
+@needs_data
+def customer_export(request: HttpRequest, customer_id: str, form: str) -> HttpResponse:
+    """A customer's whole history as a file."""
+    if form not in exports.FORMS:
+        raise Http404
+    build, who = _known(request, customer_id)
+    table, *_ = _history(build, customer_id, request.GET, None)
+    meta = build.meta()
+    about = {"Customer": customer_id, "Name": who["name"], "Store": build.only, "Data to": meta["data_to"],
+             "Exports of": meta["as_of"], "Build": meta["build_id"]}  # fmt: skip
+    return exports.export_response([table], form, f"customer-{customer_id}", about)

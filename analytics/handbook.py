@@ -1,0 +1,123 @@
+"""Words for everybody who is signed in: what each figure means, and the guide to each page."""
+
+import re
+from functools import lru_cache
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.safestring import mark_safe
+from markdown_it import MarkdownIt
+
+from analytics import access
+from analytics.docs import METRICS_HEAD, SECTIONS
+from analytics.metrics import FORMULA, METRICS, Metric
+
+GUIDES = settings.BASE_DIR / "docs" / "personas"
+# The guides of docs/personas, by file name: the page of access.PAGES whose guide it is.
+PERSONAS = ("executive", "customers", "operations", "finance", "desk")
+UNITS = {
+    "count": "a number", "money": "money", "share": "a share, in %", "days": "days", "ratio": "a plain number",
+}  # fmt: skip
+SPLITS = {
+    "store": "store", "area": "area", "source": "system", "payment_type": "payment method",
+    "item_category": "item category", "service_type": "service",
+}  # fmt: skip
+_PART = re.compile(r"\{(previous\.)?(\w+)\}")
+_OVER = re.compile(r"::DOUBLE / nullif\((.*), 0\)$")
+
+
+def formula(name: str) -> list[tuple[str, str]]:
+    """A formula as people write it: [(words, the metric they name or "")]; empty for what is no formula.
+
+    revenue_per_item -> [("Revenue", "revenue"), (" / ", ""), ("Items", "items")].
+    """
+    metric = METRICS[name]
+    if metric.mart != FORMULA:
+        return []
+
+    def bottom(found: re.Match) -> str:
+        return f" / ({found[1]})" if " " in found[1] else f" / {found[1]}"
+
+    said, words, at = _OVER.sub(bottom, metric.sql), [], 0
+    for part in _PART.finditer(said):
+        if part.start() > at:
+            words.append((said[at : part.start()].replace(" - ", " \N{MINUS SIGN} "), ""))
+        label = METRICS[part[2]].label
+        words.append((f"{label} of the period before" if part[1] else label, part[2]))
+        at = part.end()
+    return words + ([(said[at:], "")] if said[at:] else [])
+
+
+def _definition(metric: Metric) -> dict:
+    grains = "month only" if metric.grains == ("month",) else ", ".join(metric.grains)
+    return {
+        "name": metric.name,
+        "label": metric.label,
+        "unit": UNITS[metric.unit],
+        "about": metric.description,
+        "formula": [(text, f"#{part}" if part else "") for text, part in formula(metric.name)],
+        "grains": grains,
+        "splits": ", ".join(SPLITS[s] for s in metric.splits),
+        "better": {"up": "more is better", "down": "less is better"}.get(metric.better or "", ""),
+        "whole": metric.whole,
+        "old": metric.legacy_has_none,
+    }
+
+
+@lru_cache(maxsize=1)
+def sections() -> tuple[tuple[str, list[dict]], ...]:
+    """The metrics as docs/metrics.md groups them: (section, definitions)."""
+    firsts = {first: title for title, first in SECTIONS.items()}
+    found: list[tuple[str, list[dict]]] = []
+    for metric in METRICS.values():
+        if metric.name in firsts:
+            found.append((firsts[metric.name], []))
+        found[-1][1].append(_definition(metric))
+    return tuple(found)
+
+
+def as_html(text: str) -> str:
+    """Markdown as HTML. HTML in the text is shown, never obeyed; links may only be web addresses or places here."""
+    return mark_safe(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+
+
+@lru_cache(maxsize=1)
+def ground_rules() -> str:
+    """What holds for every figure, from the head of docs/metrics.md."""
+    return as_html(METRICS_HEAD.split("## Ground rules\n")[1].split("## ")[0])
+
+
+@access.page_required("definitions")
+def definitions(request: HttpRequest) -> HttpResponse:
+    """Every metric's definition, each at its own anchor: /definitions/#revenue."""
+    return render(request, "analytics/definitions.html", {"sections": sections(), "rules": ground_rules()})
+
+
+def _guide(page: str) -> str | None:
+    file = GUIDES / f"{page}.md"
+    return file.read_text(encoding="utf-8") if page in PERSONAS and file.is_file() else None
+
+
+@access.page_required("guides")
+def guides(request: HttpRequest) -> HttpResponse:
+    """The guides there are."""
+    found = [
+        {"title": text.splitlines()[0].lstrip("# "), "url": reverse("guide", args=[page])}
+        for page in PERSONAS
+        if (text := _guide(page))
+    ]
+    return render(request, "analytics/guides.html", {"guides": found})
+
+
+@access.page_required("guides")
+def guide(request: HttpRequest, page: str) -> HttpResponse:
+    """The guide to a persona's page: docs/personas/<page>.md."""
+    text = _guide(page)
+    if text is None:
+        raise Http404
+    known = access.PAGES[page]
+    back = known if access.can_see(request.user, page) and known.url() else None
+    context = {"title": text.splitlines()[0].lstrip("# "), "text": as_html(text), "back": back, "here": page}
+    return render(request, "analytics/guide.html", context)
