@@ -3,6 +3,7 @@
 from django.urls import reverse
 
 from analytics.dashboards import blocks
+from analytics.dashboards.by_period import subject
 from analytics.dashboards.frame import Card, Figures, Period, State, currency
 from analytics.formats import Change, Number, after, before, change, figure, with_unit
 from analytics.metrics import METRICS
@@ -35,7 +36,7 @@ def _card(state: State, card: Card) -> dict:
         "metric": card.metric,
         "label": m.label,
         "about": m.description,
-        "subject": card.subject or blocks.subject(card.metric),
+        "subject": card.subject or subject(card.metric),
         "before": before(m.unit, currency()) if value is not None else "",
         "value": figure(value, m.unit),
         "after": after(m.unit) if value is not None else "",

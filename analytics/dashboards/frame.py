@@ -3,7 +3,7 @@
 Dashboard > Tab > Card, Chart, Block    what a persona declares
 State                                   what the URL says: tab, grain, period, store, filters; read and checked
 Figures                                 the metrics of one tab in one build, every period
-cards.py, blocks.py                     cards, charts and tables with their numbers, for a template, Dash, an export
+cards.py, by_period.py, blocks.py       cards, charts and tables with their numbers, for a template, Dash, an export
 """
 
 from collections.abc import Mapping
