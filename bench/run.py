@@ -39,6 +39,7 @@ REACH = {
     "ratio": {1: 3, 100: 2},
     "peak_mb": {100: 3000},
     "tab_ms": {1: 40, 100: 500},
+    "fit": {1: 5},
     "first_load": {1: 6},
     "usual_day": {1: 3},
     "unchanged_share": {1: 0.10},
@@ -266,6 +267,35 @@ def _refresh_in_process(environment: dict[str, str], day: Path) -> dict:
     return {"refresh_whole": whole, "refresh_unchanged": nothing_new, "unchanged_share": nothing_new / whole}
 
 
+def measure_fit(made: Path, data: Path, key: str | None, repeats: int, tiny: Path) -> dict:
+    """Seconds to fit the models of customers' lifetimes to 100,000 customers and to say what each of them may bring."""
+    import numpy as np
+    import polars as pl
+    import scipy.optimize
+    import scipy.special  # noqa: F401 - loaded before the clock starts
+
+    from analytics.customers import lifetimes
+
+    n, draw = 100_000, np.random.default_rng(1)
+    age, rate = draw.uniform(1, 80, n), draw.gamma(0.6, 1 / 3, n)
+    x = draw.poisson(rate * age * draw.uniform(0, 1, n))  # some have left long ago
+    last = np.where(x > 0, age * draw.uniform(0, 1, n), 0)
+    history = pl.DataFrame(
+        {
+            "customer_id": np.arange(n), "revenue": draw.gamma(2, 100, n), "lifespan_months": draw.integers(1, 20, n),
+            "repeat_days": x, "recency_weeks": last, "age_weeks": age, "mean_value": draw.gamma(3, 20, n),
+        }
+    )  # fmt: skip
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        _, model = lifetimes(history)
+        taken.append(time.perf_counter() - started)
+    if model["reason"]:
+        raise SystemExit(model["reason"])
+    return {"fit": statistics.median(taken)}
+
+
 def measure_pages(*what) -> dict:
     """Milliseconds until a browser shows numbers and charts: bench/pages.py."""
     from bench import pages
@@ -278,6 +308,7 @@ MEASURES = {
     "floor": measure_floor,
     "questions": measure_questions,
     "refresh": measure_refresh,
+    "fit": measure_fit,
     "pages": measure_pages,
 }
 IN_A_FOLDER_OF_ITS_OWN = ("refresh", "pages")
@@ -327,6 +358,7 @@ def rows_of(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
     table += [(f"build: {name}", cells(name, _seconds, step)) for name in STEPS]
     table += [
         ("**build, in process**", cells("build", _seconds)),
+        ("**lifetimes of 100,000 customers**", cells("fit", _seconds)),
         ("floor: read the files", cells("floor_read", _seconds)),
         ("floor: write the tables", cells("floor_write", _seconds)),
         ("**build / floor**", cells("ratio", "{:.2f}".format)),
@@ -427,6 +459,7 @@ def measure(scale: float, folder: Path, key: str | None) -> dict:
     if "floor_read" in result:
         result["ratio"] = result["build"] / (result["floor_read"] + result["floor_write"])
     if scale == 1:
+        result |= in_child("fit", scale, folder, key)
         result |= in_child("refresh", scale, folder, key) | in_child("pages", scale, folder, key)
     return result
 
