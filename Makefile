@@ -9,7 +9,7 @@ MANAGE := $(BIN)/python manage.py
 # What the demo and `make run` serve with: hashed static files, no DEBUG.
 SERVE := MOONWALK_HASHED_STATIC=True
 
-.PHONY: help demo run test test-all lint format bench requirements
+.PHONY: help demo run test test-all lint format bench screenshots requirements
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ lint: $(VENV)/.dev ## ruff
 
 bench: $(VENV)/.dev ## seconds and memory of a refresh at 1x, 10x and 100x, and of pages in a browser
 	@$(BIN)/python bench/run.py $(ARGS)
+
+screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots anew, from the demo
+	@bash scripts/test-needs
+	@$(BIN)/python scripts/screenshots.py
 
 requirements: $(VENV)/.dev ## pin requirements.txt and requirements-dev.txt anew
 	@for list in requirements requirements-dev; do \
