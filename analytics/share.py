@@ -10,6 +10,7 @@ sharing(), shared() the pages: a person's own links, and what a link shows
 """
 
 import logging
+from dataclasses import replace
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
@@ -31,10 +32,12 @@ from analytics import access, queries
 from analytics import charts as plot
 from analytics.dashboards import DASHBOARDS, blocks, cards, frame, insights
 from analytics.models import ShareLink
+from analytics.tables import Table
 from etl.errors import MoonwalkError
 
 log = logging.getLogger(__name__)
 DAYS = (7, 30, 90)
+CONTACTS = ("phone", "email")  # columns of tables that no link shows
 _signer = signing.Signer(salt="moonwalk.share", sep=".")
 
 
@@ -237,21 +240,27 @@ def shared(request: HttpRequest, signed: str) -> HttpResponse:
 
 def shown(link: ShareLink, state: frame.State) -> dict:
     """What the template of a share link gets. `figures`: chart id -> Plotly figure, for json_script; `unlinked`: no
-    address of a card, a table's row or an insight becomes a link, so nothing in the page leads into the app."""
-    charts = blocks.charts(state)
+    address of a card, a table's row or an insight becomes a link, so nothing in the page leads into the app. Customers'
+    phone numbers and e-mails stay behind: who holds the link isn't known."""
+    charts = [chart | {"table": _without_contacts(chart["table"])} for chart in blocks.charts(state)]
     where = (state.period.name, state.store.name if state.store else "All stores", *(c["label"] for c in state.chips))
     return {
         "link": link,
+        "state": state,
         "unlinked": True,
         "subtitle": " · ".join(where),
         "says": [text for name in state.tab.says if (text := blocks.SENTENCES[name](state))],
         "cards": cards.cards(state),
         "charts": charts,
-        "tables": blocks.tables(state),
+        "tables": [_without_contacts(table) for table in blocks.tables(state)],
         "figures": {"config": plot.CONFIG, "charts": {chart["id"]: chart["figure"] for chart in charts}},
         "insights": _insights(state, link.created_by) if state.tab.insights else None,
         "data_to": date.fromisoformat(state.build.manifest["data_to"]),
     }
+
+
+def _without_contacts(table: Table) -> Table:
+    return replace(table, columns=tuple(column for column in table.columns if column.key not in CONTACTS))
 
 
 def _insights(state: frame.State, maker) -> dict:

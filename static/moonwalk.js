@@ -24,6 +24,13 @@
     const open = document.querySelector("details.account[open], details.why[open]");
     if (open) { open.open = false; open.querySelector("summary").focus(); }
   });
+  /* Copying needs a script, and a page that came safely: elsewhere the address can be marked and copied by hand. */
+  if (navigator.clipboard) document.querySelectorAll("button[data-copy]").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => navigator.clipboard.writeText(button.dataset.copy).then(() => {
+      button.textContent = "Copied";
+    }));
+  });
   /* On a phone the page that is open may lie outside the navigation's window. */
   const here = document.querySelector(".pages [aria-current]");
   if (here) here.parentElement.scrollLeft = here.offsetLeft - 16;

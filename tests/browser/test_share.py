@@ -1,0 +1,174 @@
+"""A share link in a real Chromium, by itself and in a frame of another site, without a cookie."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from analytics import queries, share
+from analytics.dashboards import DASHBOARDS, frame
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def link(live_server, transactional_db, people, golden_data):
+    """The address of a new share link of a tab, on the live server."""
+
+    def make(page: str = "executive", **params) -> str:
+        state = frame.read_state(DASHBOARDS[page], params, queries.current())
+        return live_server.url + share.address(share.make(people["root"], state, "For the board", 7))
+
+    return make
+
+
+@pytest.fixture
+def look(chromium):
+    """look(address, width, scheme): a page of a browser without cookies, and what it complained of."""
+    contexts = []
+
+    def open_(address: str, width: int = 1440, scheme: str = "light"):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900 if width > 500 else 844}, color_scheme=scheme
+        )
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page, complaints = context.new_page(), []
+        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda r: complaints.append(f"{r.url}: {r.failure}"))
+        page.on("response", lambda r: r.status >= 400 and complaints.append(f"{r.status} {r.url}"))
+        page.goto(address)
+        return page, complaints
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def other_site():
+    """other_site(address): a page of another site, with the address in a frame; `other_site.origin` is its origin.
+
+    Its host is 127.0.0.1, the live server's localhost: other sites to a browser, which gives the frame no cookies.
+    """
+    framed = {"address": ""}
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            if self.path == "/":
+                frame_ = f'<iframe src="{framed["address"]}" width="1200" height="800"></iframe>'
+                self.wfile.write(f'<!doctype html><link rel="icon" href="data:,"><h1>Notes</h1>{frame_}'.encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def page_with(address: str) -> str:
+        framed["address"] = address
+        return page_with.origin + "/"
+
+    page_with.origin = f"http://127.0.0.1:{server.server_port}"
+    yield page_with
+    server.shutdown()
+    server.server_close()
+
+
+def painted(view) -> int:
+    """Waits for the charts of a page or frame; how many there are, each with marks in it."""
+    view.wait_for_selector("#charts[data-painted]")
+    charts = view.locator("#charts .js-plotly-plot").all()
+    for chart in charts:
+        assert chart.locator(".cartesianlayer .trace path, .heatmaplayer image").count() > 0, "nothing drawn"
+    return len(charts)
+
+
+TABS = [(page, tab.slug) for page, dashboard in DASHBOARDS.items() for tab in dashboard.tabs]
+
+
+def check(look, link, page: str, tab: str, width: int, scheme: str) -> None:
+    view, complaints = look(link(page, tab=tab), width, scheme)
+    wanted = view.locator(".plotbox[data-figure]").count()
+    if wanted:
+        assert painted(view) == wanted
+    assert view.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    assert view.context.cookies() == []
+    assert complaints == []
+    # Without 'unsafe-eval' axe can only be run by the browser's own protocol, as here.
+    found = Axe().run(view).response["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")], ids=["desktop", "phone"])
+@pytest.mark.parametrize("tab", ["snapshot", "trends"])
+def test_a_link_is_painted_without_a_complaint(look, link, tab, width, scheme):
+    check(look, link, "executive", tab, width, scheme)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("which", "tab"), TABS)
+def test_every_tab_is_painted_at_every_width_and_scheme(look, link, which, tab, width, scheme):
+    check(look, link, which, tab, width, scheme)
+
+
+def test_a_named_site_shows_a_link_in_its_page(look, link, other_site, settings):
+    settings.SHARE_ORIGINS = [other_site.origin]
+    view, complaints = look(other_site(link(tab="trends")))
+    view.wait_for_selector("iframe")
+    inside = view.frames[1]
+    assert painted(inside) == len(DASHBOARDS["executive"].tab("trends").charts)
+    assert inside.locator("h1").inner_text() == "For the board"
+    assert view.context.cookies() == []
+    assert complaints == []
+
+
+def test_a_site_that_is_not_named_shows_nothing(look, link, other_site, settings):
+    settings.SHARE_ORIGINS = ["https://www.notion.so"]
+    view, complaints = look(other_site(link(tab="trends")))
+    view.wait_for_timeout(500)
+    assert "Dhs" not in view.frames[1].content()
+    assert any("frame-ancestors" in text for text in complaints)
+
+
+def test_a_session_does_not_matter_to_a_link(look, link, live_server, client, people):
+    address = link(tab="snapshot")
+    client.force_login(people["layla"])
+    view, complaints = look(address)
+    view.context.add_cookies(
+        [{"name": k, "value": v.value, "url": live_server.url} for k, v in client.cookies.items()]
+    )
+    before = view.locator("main").inner_text()
+    view.reload()
+    assert view.locator("main").inner_text() == before
+    assert view.locator("a").count() == 0
+
+
+def test_the_charts_follow_the_colours_and_the_width(look, link):
+    view, complaints = look(link(tab="trends"))
+    painted(view)
+    ink = "() => getComputedStyle(document.querySelector('.xtick text')).fill"
+    light = view.evaluate(ink)
+    view.emulate_media(color_scheme="dark")
+    view.wait_for_function(f"() => ({ink})() !== '{light}'")
+    view.set_viewport_size({"width": 390, "height": 844})
+    view.wait_for_function("() => document.querySelector('.main-svg').clientWidth < 390")
+    assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert complaints == []
+
+
+def test_without_scripts_the_numbers_are_in_tables(chromium, link):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(link(tab="trends", period="2026-02"))
+    page.locator("summary", has_text="Show as table").first.click()
+    assert page.locator("table tr.chosen").first.is_visible()
+    assert page.locator(".plotbox:visible").count() == 0
+    context.close()
