@@ -159,7 +159,7 @@ def axis(values: Iterable[Number], unit: str, whole: bool = False) -> dict:
         below = [step * i for i in range(floor(low / step), 0)]
         above = [m for m in marks if m < top + step] if top else [0]
         marks, words = below + above, [f"\N{MINUS SIGN}{_short(-v)}" for v in below] + words[: len(above)]
-    end = 1 if whole and top <= 100 else 1.1
+    end = 1.06 if whole and top <= 100 else 1.1
     return {
         "range": [marks[0] / scale * (1.1 if low < 0 else 0), marks[-1] / scale * end], "fixedrange": True,
         "zeroline": low < 0, "zerolinecolor": token("edge"), "gridcolor": token("line"),
@@ -266,7 +266,7 @@ def _labels(points: list[Point], unit: str) -> list[dict]:
                 # The last of many narrow bars would push its value out of the chart.
                 **({"x": i} if few or i < len(points) - 1 else {"x": i + 0.5, "xanchor": "right"}),
                 y=p.value,
-                yshift=10,
+                yshift=10 if p.value > 0 else -10,
                 borderpad=0,
                 bgcolor=token("panel") if crossed else "rgba(0,0,0,0)",
                 font={"size": 12 if few else 13, "color": token("ink")},
@@ -405,6 +405,7 @@ def stacked(
             layout["annotations"].append(_say(
                 figure(one.values[chosen], unit), name="part", x=chosen,
                 y=float(below[chosen]) + float(one.values[chosen]) / 2, font={"size": 12, "color": token("panel")},
+                bgcolor=token(one.token), borderpad=1,  # in a hatched bar the words need a ground
             ))  # fmt: skip
     if not share:
         layout["annotations"] += _labels([_point(s, t) for s, t in zip(slots, totals, strict=True)], unit)
@@ -624,13 +625,15 @@ def heat(
     layout, n = _base(f"{column_title}, % of the customers at the start"), len(rows)
     layout["meta"] = {"form": "heat", "height": n * 26 + 70}
     layout["margin"] = {"l": 108, "r": 4, "t": 44, "b": 4, "pad": 4}
-    layout["annotations"][0] |= {"xshift": -108, "yshift": 42}
+    layout["annotations"][0] |= {"xshift": -108, "yshift": 24, "yanchor": "bottom", "align": "left"}
     layout["xaxis"] = {
-        "range": [-0.5, len(columns) - 0.5], "fixedrange": True, "showgrid": False, "zeroline": False, "side": "top",
+        "range": [-0.5, len(columns) - 0.5], "fixedrange": True, "showgrid": False, "zeroline": False, "ticks": "",
+        "side": "top",
         "tickmode": "array", "tickvals": list(range(len(columns))), "ticktext": columns, "tickangle": 0,
     }  # fmt: skip
     layout["yaxis"] = {
-        "range": [n - 0.5, -0.5], "fixedrange": True, "showgrid": False, "zeroline": False, "tickmode": "array",
+        "range": [n - 0.5, -0.5], "fixedrange": True, "showgrid": False, "zeroline": False, "ticks": "",
+        "tickmode": "array",
         "tickvals": list(range(n)), "tickfont": {"color": token("ink")},
         "ticktext": [f"{escape(name, quote=False)} <b>{count:,}</b>" for name, count in zip(rows, counts, strict=True)],
     }  # fmt: skip
@@ -685,7 +688,7 @@ def pareto(
     layout["margin"] |= {"b": 44, "r": 16}
     layout["hoverdistance"] = -1
     whole = axis([1], "share", whole=True)
-    layout["yaxis"] = whole | {"range": [0, 1.02]}
+    layout["yaxis"] = whole
     layout["xaxis"] = whole | {"range": [0, 1], "showgrid": False, "title": {"text": x_title, "standoff": 8}}
     step = max(1, ceil(len(ranks) / CURVE_POINTS))
     kept = sorted({*range(0, len(ranks), step), len(ranks) - 1} if ranks else [])

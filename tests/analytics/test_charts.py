@@ -104,7 +104,7 @@ def test_an_axis_of_shares_reads_in_percent():
     assert found["ticktext"] == ["0", "5", "10", "15"]
     assert found["tickvals"] == pytest.approx([0, 0.05, 0.1, 0.15])
     whole = charts.axis([0.07, 0.13], "share", whole=True)
-    assert (whole["ticktext"], whole["range"]) == (["0", "25", "50", "75", "100"], [0, 1])
+    assert (whole["ticktext"], whole["range"]) == (["0", "25", "50", "75", "100"], [0, 1.06])
     assert charts.axis([1.2], "share", whole=True)["range"][1] > 1.2  # more collected than earned
 
 
@@ -155,7 +155,7 @@ def test_stacked_bars_hold_each_value_and_say_their_sum():
 def test_stacked_shares_fill_the_axis_and_say_theirs_in_the_chosen_bar():
     parts = [series("In", "c1", 0.6, 0.95), series("Out", "c2", 0.4, 0.05)]
     figure = charts.stacked(slots(2), parts, "money", "Dhs", "%", [], share=True)
-    assert figure["layout"]["yaxis"]["range"] == [0, 1]
+    assert figure["layout"]["yaxis"]["range"] == [0, 1.06]  # room between 100 and the unit above it
     assert [(a["x"], a["text"]) for a in named(figure, "part")] == [(1, "95.0")]  # 5 % has no room for its words
     assert not named(figure, "label chosen")
 
@@ -169,6 +169,11 @@ def test_grouped_bars_stand_side_by_side_and_the_key_says_the_chosen_values():
     assert figure["data"][0]["customdata"][1][1].startswith("<b>month 1, so far</b>")
 
 
+def test_a_value_below_0_is_said_below_its_bar():
+    figure = charts.bars(points([5, -3]), "items", "count", "", "items", [])
+    assert [a["yshift"] for a in named(figure, "label") + named(figure, "label chosen")] == [10, -10]
+
+
 def test_lines_keep_their_holes_and_are_told_apart_by_more_than_colour():
     both = [series("Rate", "c1", 0.9, None, 0.8), series("Digital", "c2", 0.5, 0.6, 0.79)]
     figure = charts.lines(slots(3, so_far=True), both, "share", "Dhs", "%", [])
@@ -176,7 +181,7 @@ def test_lines_keep_their_holes_and_are_told_apart_by_more_than_colour():
     assert (rate["y"], rate["connectgaps"]) == ([0.9, None, 0.8], False)
     assert rate["marker"]["symbol"] == ["circle", "circle", "circle-open"]
     assert digital["marker"]["symbol"][0] == "square"
-    assert figure["layout"]["yaxis"]["range"] == [0, 1]
+    assert figure["layout"]["yaxis"]["range"] == [0, 1.06]  # room between 100 and the unit above it
     high, low = (a["y"] for a in named(figure, "direct"))
     assert high - low >= 0.08, "0.80 and 0.79 would lie on each other"
     assert trace(figure, "reach")["customdata"][1] == [
