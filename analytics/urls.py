@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from analytics import customer_view, follow, handbook, share, views
+from analytics import api, customer_view, follow, handbook, share, views
 from analytics.dashboards import DASHBOARDS
 
 urlpatterns = [
@@ -19,4 +19,6 @@ urlpatterns = [
     path("sharing/", share.sharing, name="sharing"),
     path("sharing/<int:pk>/revoke/", share.revoke_own, name="revoke_share_link"),
     path("share/<str:signed>/", share.shared, name="shared"),
+    path("api/v1/docs", api.docs, name="api"),
+    path("api/v1/", api.urls()),
 ]

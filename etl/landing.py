@@ -123,9 +123,9 @@ def _escaped(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.when(risky).then("'" + text).otherwise(text).name.keep())
 
 
-def write_csv(rows: pl.DataFrame, target: Path | BinaryIO) -> None:
-    """Write a CSV for people with spreadsheets: UTF-8 with BOM, no cell that runs as a formula."""
-    _escaped(rows).write_csv(target, include_bom=True)
+def write_csv(rows: pl.DataFrame, target: Path | BinaryIO, bom: bool = True) -> None:
+    """Write a CSV: no cell that runs as a formula; UTF-8 with BOM for people with Excel, without for programs."""
+    _escaped(rows).write_csv(target, include_bom=bom)
 
 
 def keep_quarantine(rows: pl.DataFrame, kind: str, folder: Path, key: str | None) -> Path:

@@ -24,6 +24,7 @@ env = environ.Env(
     MOONWALK_WAREHOUSE_KEY=(str, ""),
     MOONWALK_BUSINESS_FILE=(str, ""),
     MOONWALK_HTTPS=(bool, False),
+    MOONWALK_API_RATE=(str, "120/m"),
     MOONWALK_HASHED_STATIC=(bool, False),
     MOONWALK_SHARE_ORIGINS=(list, []),
 )
@@ -84,6 +85,7 @@ ALLOWED_HOSTS = env("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env("CSRF_TRUSTED_ORIGINS")
 HTTPS = env("MOONWALK_HTTPS")
 SHARE_ORIGINS = env("MOONWALK_SHARE_ORIGINS")
+API_RATE = env("MOONWALK_API_RATE")
 
 # --- Apps and middleware -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -96,6 +98,7 @@ INSTALLED_APPS = [
     "moonwalk.static.StaticConfig",  # django.contrib.staticfiles, which collects less
     "django.contrib.humanize",
     "django_plotly_dash",
+    "ninja",  # the page that shows what the API can do
     "analytics",
     "operations",
 ]

@@ -19,6 +19,7 @@ class StaticConfig(StaticFilesConfig):
         "plotly.min.js",
         "widgetbundle.js",
         "metadata.json",
+        "redoc.standalone.js",
     ]
 
 
@@ -31,10 +32,12 @@ class QuickCompressor(Compressor):
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):
-    """Hashes names and the references of style sheets; scripts are left alone: their source maps aren't collected."""
+    """Hashes names and the references of style sheets, but for source maps, which aren't collected; of scripts none."""
 
     patterns = tuple(
-        (files, rules) for files, rules in CompressedManifestStaticFilesStorage.patterns if files == "*.css"
+        (files, tuple(rule for rule in rules if "sourceMappingURL" not in str(rule)))
+        for files, rules in CompressedManifestStaticFilesStorage.patterns
+        if files == "*.css"
     )
 
     def create_compressor(self, **kwargs) -> Compressor:

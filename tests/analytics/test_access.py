@@ -19,9 +19,13 @@ EVERYBODY = {"root", *CAST}
 EXECUTIVE = {"root", "layla", "omar", "sara", "farid"}
 # Each pattern of an address -> who may open it ("anybody" needs no sign-in). The admin judges its own by permissions,
 # which tests/operations covers; here only: no stranger, and nobody who isn't staff.
-ANYBODY = {"login/", "admin/login/"}
+ANYBODY = {"login/", "admin/login/", "api/v1/health"}
 SIGNED_IN = {"", "logout/"}  # the way to everybody's own first page, and out
-PAGES = {"executive/": EXECUTIVE}
+PAGES = {"executive/": EXECUTIVE} | dict.fromkeys(("api/v1/", "api/v1/docs", "api/v1/openapi.json"), EXECUTIVE)
+# For programs: no redirect, but 401 and 403.
+API = dict.fromkeys(
+    ("api/v1/metrics", "api/v1/metrics/query", "api/v1/insights", "api/v1/customers/<customer_id>"), EXECUTIVE
+)
 SHUT = re.compile(r"^dash/(add_stateless_apps$|instance/|app/<slug:ident>/(initial/|_dash-routes$|assets/|$))")
 DASH = re.compile(r"^dash/app/<slug:ident>/_dash-(layout|dependencies|update-component|component-suites/.*)$")
 
@@ -71,21 +75,21 @@ def kind(route: str) -> str:
         return "shut"
     if DASH.match(route):
         return "dash"
-    table = {"anybody": ANYBODY, "signed in": SIGNED_IN, "page": PAGES}
+    table = {"anybody": ANYBODY, "signed in": SIGNED_IN, "page": PAGES, "api": API}
     return next((name for name, routes in table.items() if route in routes), "?")
 
 
 def test_it_knows_every_address():
     assert [route for route in ALL if kind(route) == "?"] == []
-    assert {"admin", "shut", "dash", "anybody", "signed in", "page"} == {kind(route) for route in ALL}
-    assert set(ANYBODY | SIGNED_IN | set(PAGES)) <= set(ALL), "a line of the table has no address any more"
+    assert {"admin", "shut", "dash", "anybody", "signed in", "page", "api"} == {kind(route) for route in ALL}
+    assert set(ANYBODY | SIGNED_IN | set(PAGES) | set(API)) <= set(ALL), "a line of the table has no address any more"
 
 
 def ask(client, route):
     """GET, or what the one POST of a dashboard says."""
     if route.endswith("_dash-update-component"):
         return client.post(address(route), CALL, content_type="application/json")
-    return client.get(address(route))
+    return client.get(address(route) + ("?names=revenue" if route == "api/v1/metrics/query" else ""))
 
 
 CALL = json.dumps({
@@ -104,6 +108,8 @@ def test_a_stranger_gets_nothing(client, golden_data):
             right = response.status_code == 200
         elif kind(route) in ("dash", "shut") and route != "dash/add_stateless_apps":
             right = (response.status_code, response.content) == (401, b"Sign in first.")
+        elif kind(route) == "api":
+            right = (response.status_code, list(response.json())) == (401, ["detail"])
         else:
             right = response.status_code == 302 and re.match(r"/(admin/)?login/", response["Location"])
         if not right or b"Dhs" in response.content:
@@ -115,14 +121,14 @@ def test_a_stranger_gets_nothing(client, golden_data):
 def test_a_person_gets_what_the_roles_table_says(name, as_, golden_data):
     client, wrong = as_(name), {}
     for route in ALL:
-        if kind(route) not in ("page", "dash", "shut", "signed in"):
+        if kind(route) not in ("page", "dash", "shut", "signed in", "api"):
             continue
         response = ask(client, route)
         if kind(route) == "shut":
             wanted = 404
         elif kind(route) == "signed in":
             wanted = 405 if route == "logout/" else 200 if name == "noor" else 302
-        elif name not in PAGES.get(route, EXECUTIVE):
+        elif name not in (PAGES | API).get(route, EXECUTIVE):
             wanted = 403
         else:
             wanted = 302 if "component-suites" in route else 200
