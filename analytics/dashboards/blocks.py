@@ -564,7 +564,7 @@ def call_list_choices(state: State) -> dict:
 def _lifetimes(state: State) -> list[dict]:
     """What CleanCloud's customers may bring in the next weeks, by BG/NBD and Gamma-Gamma."""
     found = state.build.lifetime_summary()
-    why = found["model"].get("why", "") or ("" if found["expected_value"] is not None else "There is no model yet.")
+    why = found["model"].get("reason", "There is no model yet.")
     weeks = f"the next {customers.HORIZON} weeks"
     day = date.fromisoformat(state.build.meta()["as_of"])
     return [
