@@ -348,6 +348,15 @@ def test_golden_lifetimes_are_whole(golden):
     assert one.rows() == rows.filter(customer_id="CC-0534").rows() and one.height == 1
 
 
+def test_expected_value_by_segment_adds_up_and_is_that_of_its_customers(golden):
+    by_segment = {row[0]: row[1:] for row in queries.expected_by_segment(golden).rows()}
+    summary, rows = queries.lifetime_summary(golden), queries.lifetimes(golden).drop_nulls("expected_value")
+    assert sum(n for n, _ in by_segment.values()) == summary["customers"]
+    for name in [None, *(segment.name for segment in customers.SEGMENTS)]:
+        mine = rows.filter(pl.col("segment").eq_missing(pl.lit(name)))
+        assert by_segment[name] == (mine.height, pytest.approx(mine["expected_value"].sum()))
+
+
 def test_twelve_weeks_ago_the_model_would_have_foretold_what_came(golden):
     """Fitted to the golden data as they stood 12 weeks earlier, it foretells the order days since within a fifth."""
     cut = date.fromisoformat(EXPECTED["as_of"]) - timedelta(weeks=12)
@@ -575,6 +584,7 @@ WHOLE = {
     "cohorts": {},
     "lifetimes": {"customer": "CC-0534"},
     "call_list": {"store": "Hielo"},
+    "expected_by_segment": {},
     "lifetime_summary": {},
 }
 
