@@ -22,7 +22,8 @@ HISTORY = (
     Column("placed", "Placed", "date"), Column("earned_date", "Earned", "date", fold=True),
     Column("collected", "Collected", "date", fold=True), Column("pieces", "Pieces", "count", fold=True),
     Column("delivery", "Delivery", "boolean", fold=True), Column("pickup", "Pickup", "boolean", fold=True),
-    Column("payment_type", "Paid by", fold=True), Column("paid", "Paid", "boolean"), Column("total", "Amount", "money"),
+    Column("payment_type", "Paid by", fold=True), Column("paid", "Paid", "boolean"),
+    Column("collections", "Received", "money", fold=True), Column("total", "Amount", "money"),
 )  # fmt: skip
 
 

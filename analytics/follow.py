@@ -31,15 +31,15 @@ ROWS = {
     "sales": (
         ("order_id", "Order", "text", False), ("earned_date", "Earned", "date", False),
         ("customer_id", "Customer", "text", True), ("name", "Name", "text", False), ("kind", "Kind", "text", True),
-        ("store", "Store", "text", True), ("area", "Area", "text", True), ("placed", "Placed", "date", True),
-        ("delivery", "Delivery", "boolean", True), ("pickup", "Pickup", "boolean", True),
+        ("store", "Store", "text", True), ("delivery", "Delivery", "boolean", True),
+        ("pickup", "Pickup", "boolean", True),
         ("pieces", "Pieces", "count", True), ("payment_type", "Paid by", "text", True),
-        ("collections", "Collected", "money", True), ("total", "Amount", "money", False),
+        ("collections", "Received", "money", True), ("total", "Amount", "money", False),
     ),
     "items": (
         ("order_id", "Order", "text", False), ("earned_date", "Earned", "date", True),
-        ("customer_id", "Customer", "text", True), ("name", "Name", "text", False), ("store", "Store", "text", True),
-        ("area", "Area", "text", True), ("item", "Item", "text", False), ("item_category", "Category", "text", True),
+        ("customer_id", "Customer", "text", True), ("name", "Name", "text", True), ("store", "Store", "text", True),
+        ("item", "Item", "text", False), ("item_category", "Category", "text", True),
         ("service_type", "Service", "text", True), ("express", "Express", "boolean", True),
         ("quantity", "Quantity", "count", False), ("total", "Item total", "money", False),
     ),
@@ -275,7 +275,7 @@ def context_of(place: Place) -> dict:
     table, sort, descending = _ask(place, PAGE)
     # Past the end the query answers with its first page.
     page = place.page if (place.page - 1) * PAGE < (table.total or 0) else 1
-    shown: Listing = listing(table, place.url, sort, descending, page)
+    shown: Listing = listing(table, lambda **other: f"{place.url(**other)}#behind", sort, descending, page)
     split = split_table(place)
     fresh = {"q": None, "sort": None, "p": None}
     titles = {"customers": "Customers", "rows": "Orders" if queries.row_mart(m.name) == "sales" else "Items"}

@@ -133,6 +133,11 @@ class Snapshot:
         filters = self.filters(filters)
         return self.kept(("ledger", filters), lambda con: ledger(con, filters))
 
+    def business_orders(self, filters: Filters = Filters()) -> pl.DataFrame:
+        """business_orders() of this build."""
+        filters = self.filters(filters)
+        return self.kept(("business_orders", filters), lambda con: business_orders(con, filters))
+
     def concentration(self, grain: str, period: str, filters: Filters = Filters()) -> pl.DataFrame:
         """concentration() of this build. Raises QueryError for a reader restricted to one store."""
         self.whole("Concentration")
@@ -631,6 +636,26 @@ def ledger(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> Ledg
         sums["credit"], sums["since"], {s: (counts[s], amount) for s, amount in sums["business"].items()},
         records, start, why,
     )  # fmt: skip
+
+
+def business_orders(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> pl.DataFrame:
+    """Business accounts' unpaid earned orders on the exports' date: the columns of Ledger.orders, the oldest first.
+
+    Filtered by store, area, source and payment type; business accounts are in no RFM segment.
+    """
+    _known_values(con, filters)
+    facts = meta(con)
+    business = "".join(f" AND {c} = ${d}" for d, c in _BUSINESS.items() if getattr(filters, d) is not None)
+    business += " AND false" if filters.segment else ""
+    sql = f"""SELECT order_id, customer_id, coalesce(name, customer_id) AS name, o.store::VARCHAR AS store,
+        coalesce(placed, cleaned) AS placed, coalesce(placed, cleaned) + $terms AS due,
+        date_diff('day', coalesce(placed, cleaned), $as_of) AS days, {BALANCE} AS balance
+    FROM orders AS o JOIN customers AS c USING (customer_id)
+    WHERE o.b2b AND cleaned IS NOT NULL AND {BALANCE} > 0{business}"""
+    terms, as_of = int(facts["payment_terms_days"]), date.fromisoformat(facts["as_of"])
+    rows = con.execute(sql, bound(sql, filters, as_of=as_of, terms=terms)).pl()
+    rows = rows.select([pl.col(n).cast(t) for n, t in _ORDERS.items()])
+    return rows.with_columns(bucket().alias("bucket")).sort("placed", "order_id")
 
 
 def _by_store(rows: pl.DataFrame) -> dict:
@@ -1169,8 +1194,8 @@ def lifetime_summary(con: duckdb.DuckDBPyConnection) -> dict:
 # Everything a customer ever had: sales rows, a business account's orders, and item lines whose order is not in Orders.
 HISTORY = """
     SELECT order_id, kind::VARCHAR AS kind, source::VARCHAR AS source, store::VARCHAR AS store, placed, earned_date,
-        collected, delivery, pickup, pieces::DOUBLE AS pieces, total, paid, payment_type::VARCHAR AS payment_type,
-        payment_date
+        collected, delivery, pickup, pieces::DOUBLE AS pieces, total, collections, paid,
+        payment_type::VARCHAR AS payment_type, payment_date
     FROM sales WHERE customer_id = $customer{store}
     UNION ALL BY NAME
     SELECT order_id, 'Order' AS kind, 'CC_2025' AS source, store::VARCHAR AS store, placed, cleaned AS earned_date,
@@ -1183,7 +1208,7 @@ HISTORY = """
     FROM items WHERE orphan AND customer_id = $customer{store} GROUP BY order_id, items.store"""
 HISTORY_COLUMNS = (
     "order_id", "kind", "source", "store", "placed", "earned_date", "collected", "delivery", "pickup", "pieces",
-    "total", "paid", "payment_type", "payment_date",
+    "total", "collections", "paid", "payment_type", "payment_date",
 )  # fmt: skip
 
 
