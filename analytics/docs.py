@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from analytics.insights import BEFORE, CHANGE, LEVEL, MEAN4, RULES, WEEK, YEAR, Rule
-from analytics.metrics import FORMULA, GRAINS, METRICS, Metric
+from analytics.metrics import FACTS, FORMULA, GRAINS, METRICS, Metric
 
 DOCS = Path(__file__).parent.parent / "docs"
 # The sections of analytics/metrics.py, each with its first metric.
@@ -13,6 +13,7 @@ SECTIONS = {
     "Operations Center": "delivery_revenue",
     "Financial Performance": "collections",
 }
+FACTS_TITLE = "Figures of no period"
 MADE = "<!-- Made by `python -m analytics.docs` from {source}: change that file, then run it again. -->\n"
 
 METRICS_HEAD = """# Metrics
@@ -94,6 +95,8 @@ def metrics_page() -> str:
                 "|---|---|---|---|---|---|---|---|",
             ]
         lines.append(_row(*_metric(metric)))
+    lines += [f"\n## {FACTS_TITLE}\n", "| figure | unit | what it is |", "|---|---|---|"]
+    lines += [_row(fact.label, fact.unit, fact.description) for fact in FACTS.values()]
     return "\n".join(lines) + "\n"
 
 

@@ -11,8 +11,8 @@ from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
 from analytics import access
-from analytics.docs import METRICS_HEAD, SECTIONS
-from analytics.metrics import FORMULA, METRICS, Metric
+from analytics.docs import FACTS_TITLE, METRICS_HEAD, SECTIONS
+from analytics.metrics import FACTS, FORMULA, METRICS, Metric
 
 GUIDES = settings.BASE_DIR / "docs" / "personas"
 # The guides of docs/personas, by file name: the page of access.PAGES whose guide it is.
@@ -75,6 +75,8 @@ def sections() -> tuple[tuple[str, list[dict]], ...]:
         if metric.name in firsts:
             found.append((firsts[metric.name], []))
         found[-1][1].append(_definition(metric))
+    found.append((FACTS_TITLE, [{"name": f.name, "label": f.label, "about": f.description, "unit": UNITS[f.unit]}
+                                for f in FACTS.values()]))  # fmt: skip
     return tuple(found)
 
 

@@ -257,3 +257,59 @@ _sales("payment_dated_orders", "Orders with a payment date", "count",
        "Earned orders with both Placed and Payment Date.", better=None)
 _formula("payment_date_coverage", "Coverage of days to payment", "share",
          _over("payment_dated_orders", "earned_rows"), "Orders with a payment date / earned rows.", better=None)
+
+
+# Figures of no period: as of the exports' date, or of customers as a whole ------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A figure that no period has; units as of Metric. What computes it stands in its description's words."""
+
+    name: str
+    label: str
+    unit: str
+    description: str
+
+
+FACTS: dict[str, Fact] = {}
+
+
+def _fact(name: str, label: str, unit: str, description: str) -> None:
+    FACTS[name] = Fact(name, label, unit, description)
+
+
+_fact("outstanding", "Outstanding", "money",
+      "What consumers owe on the exports' date: earned CleanCloud orders that the export does not call paid.")
+_fact("overdue", "Overdue", "money",
+      "Outstanding past its due day: the day placed plus the payment terms of the business file.")
+_fact("aging", "Aging", "money",
+      "Outstanding by the days since its orders were placed: 0-30, 31-60, 61-90, over 90.")
+_fact("dso", "Days sales outstanding", "days",
+      "Receivables / credit sales x days, over the last 90 days. Credit sales: revenue of CleanCloud orders that were "
+      "not paid on the day they were placed, nor on a day nobody knows.")
+_fact("best_possible_dso", "Best possible DSO", "days", "The same with receivables that are not overdue yet alone.")
+_fact("delinquent_days", "Average days delinquent", "days", "Days sales outstanding less its best possible.")
+_fact("collection_effectiveness", "Collection effectiveness index", "share",
+      "(Receivables at the start + credit sales - receivables at the end) / (receivables at the start + credit sales - "
+      "not yet due at the end), from about 90 days ago: every refresh keeps what was owed.")
+_fact("business_accounts", "Business accounts", "money",
+      "Unpaid cleaned orders of business accounts. They are in no other figure.")
+_fact("concentration", "Concentration", "share",
+      "All active customers of a period by revenue, the biggest first, with their cumulative share of it.")
+_fact("top_customers_share", "Share of the top 20 customers", "share",
+      "Revenue of the 20 biggest customers of a period / revenue.")
+_fact("customers_for_80", "Customers for 80 % of revenue", "count",
+      "So many of a period's biggest customers bring 80 % of its revenue.")
+_fact("rfm", "RFM segments", "count",
+      "Customers with revenue in the 6 calendar months that end with the month, by fifths of recency (days from the "
+      "last earned day to the month's end), frequency (orders) and monetary (revenue), 5 the best.")
+_fact("simple_clv", "Simple customer value", "money",
+      "Mean revenue a month of a customer's lifespan x mean lifespan in months, over all customers and all time. A "
+      "rough guide: it knows nothing of who has left.")
+_fact("alive", "Customers still with us", "count",
+      "The sum of the probabilities (BG/NBD) that a CleanCloud customer with two order days or more still comes.")
+_fact("expected_purchases", "Expected order days", "ratio",
+      "Days with an order that BG/NBD expects of CleanCloud's customers in the next 12 weeks.")
+_fact("expected_value", "Expected value", "money",
+      "Expected order days x expected money a day (Gamma-Gamma), in the next 12 weeks.")

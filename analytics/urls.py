@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from analytics import api, customer_view, follow, handbook, share, views
+from analytics import api, customer_view, follow, handbook, lists, share, views
 from analytics.dashboards import DASHBOARDS
 
 urlpatterns = [
     path("", views.home, name="home"),
     *(path(f"{page}/", views.dashboard, {"page": page}, name=page) for page in DASHBOARDS),
     path("<slug:page>/export.<str:form>", views.export, name="export"),
+    path("<slug:page>/list/<slug:address>/", lists.show, name="list"),
+    path("<slug:page>/list/<slug:address>/export.<str:form>", lists.export, name="list_export"),
     path("follow/<slug:page>/<slug:metric>/", follow.follow, name="follow"),
     path("follow/<slug:page>/<slug:metric>/export.<str:form>", follow.follow_export, name="follow_export"),
     path("customer/<str:customer_id>/", customer_view.customer, name="customer"),

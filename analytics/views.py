@@ -1,6 +1,7 @@
 """Pages of figures: read the URL, ask for the numbers, fill the template."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import wraps
 
@@ -57,9 +58,10 @@ def for_page(view):
     return guarded
 
 
-def state_of(request: HttpRequest, page: str) -> frame.State:
-    """The dashboard at the place that the URL names, for whoever asks."""
-    return frame.read_state(DASHBOARDS[page], request.GET, queries.current(access.store_of(request.user)))
+def state_of(request: HttpRequest, page: str, params: Mapping[str, str] | None = None) -> frame.State:
+    """The dashboard at the place that the URL names (or `params`), for whoever asks."""
+    build = queries.current(access.store_of(request.user))
+    return frame.read_state(DASHBOARDS[page], request.GET if params is None else params, build)
 
 
 @for_page

@@ -16,7 +16,7 @@ from analytics import customers, queries, receivables
 from analytics.dashboards.by_period import FORMS, capital, definition_of, listed, said_of
 from analytics.dashboards.frame import LEAST, Block, Chart, State, currency
 from analytics.formats import Number, after, before, figure, number, with_unit
-from analytics.metrics import METRICS
+from analytics.metrics import FACTS, METRICS
 from analytics.tables import Column, Table, slug
 
 WIDE = ("cohorts",)
@@ -288,7 +288,8 @@ def _aging(state: State) -> dict:
     rows, bars = [], []
     for name, (count, amount) in found["aging"].items():
         share = amount / whole if whole else None
-        rows.append({"bucket": name, "orders": count, "amount": amount, "share": share})
+        lead = state.list_url("unpaid", age=slug(name))
+        rows.append({"bucket": name, "orders": count, "amount": amount, "share": share, "#url": lead})
         bars.append(
             plot.Bar(
                 capital(name),
@@ -364,62 +365,57 @@ def _oldest(state: State) -> Table:
 
 
 def facts(state: State, name: str) -> list[dict]:
-    """The cards of one of FACTS, in the shape of cards.cards(); raw: (label, value, unit) for an export."""
-    return state.build.kept(("facts", name, *state.key), lambda _: FACTS[name](state))
+    """The cards of one of CARDS, in the shape of cards.cards(); raw: (label, value, unit) for an export."""
+    return state.build.kept(("facts", name, *state.key), lambda _: CARDS[name](state))
 
 
 def _fact(
-    label: str,
+    name: str,
     value: Number,
-    unit: str,
-    about: str,
-    subject_: str = "customers",
-    parts: Sequence = (),
+    subject: str,
+    parts: Sequence[tuple[str, Number, str]] = (),
     note: str = "",
     why: str = "",
     follow: str = "",
+    follows: Sequence[str] = (),
 ) -> dict:
-    """A card. parts: (label, value, unit)."""
+    """The card of one of FACTS. parts: (words, value, unit); follow, follows: where it and its parts lead."""
+    fact = FACTS[name]
+    parted = [
+        {"label": words, "value": with_unit(v, unit, currency()), "change": None, "url": url}
+        for (words, v, unit), url in zip(parts, follows or [""] * len(parts), strict=True)
+    ]
     return {
-        "metric": slug(label),
-        "label": label,
-        "about": about,
-        "subject": subject_,
-        "before": before(unit, currency()) if value is not None else "",
-        "value": figure(value, unit),
-        "after": after(unit) if value is not None else "",
+        "metric": name,
+        "label": fact.label,
+        "about": fact.description,
+        "subject": subject,
+        "before": before(fact.unit, currency()) if value is not None else "",
+        "value": figure(value, fact.unit),
+        "after": after(fact.unit) if value is not None else "",
         "so_far": False,
         "changes": [],
         "spark": "",
         "end": "",
-        "parts": [
-            {"label": name, "value": with_unit(v, u, currency()), "change": None, "url": ""} for name, v, u in parts
-        ],
+        "parts": parted,
         "note": note,
-        "why": why,
+        "why": why if value is None else "",
         "follow": follow,
-        "definition": "",
+        "definition": definition_of(name),
         "whole": False,
-        "raw": [(label, value, unit), *((f"{label}: {name}", v, u) for name, v, u in parts)],
+        "raw": [(fact.label, value, fact.unit), *((f"{fact.label}: {words}", v, unit) for words, v, unit in parts)],
     }
 
 
 def _clv(state: State) -> list[dict]:
     found = state.build.clv()
-    return [
-        _fact(
-            "Simple customer value",
-            found["simple_clv"],
-            "money",
-            "Mean revenue a month of their lifetime x mean lifetime in months, over all customers and all time.",
-            "revenue",
-            (
-                ("Revenue a month", found["avg_monthly_rev"], "money"),
-                ("Months as a customer", found["avg_lifespan"], "ratio"),
-            ),
-            "The whole business, all time. A rough guide: it knows nothing of who has left.",
-        )
-    ]
+    parts = (
+        ("Revenue a month", found["avg_monthly_rev"], "money"),
+        ("Months as a customer", found["avg_lifespan"], "ratio"),
+    )
+    follow = state.list_url("lifetimes", page="customers", sort="-monthly_revenue")
+    note = "Of the whole business, all time."
+    return [_fact("simple_clv", found["simple_clv"], "revenue", parts, note, follow=follow)]
 
 
 def _owed(state: State) -> list[dict]:
@@ -428,60 +424,22 @@ def _owed(state: State) -> list[dict]:
     owed, overdue = float(receivables.total(ledger.orders)), float(receivables.total(late))
     count, business = receivables.business_accounts(ledger)
     row = next(iter(receivables.performance(ledger).iter_rows(named=True)))
-    day = _as_of(state)
+    day, debtors = f"As of {_as_of(state)}.", ledger.orders["customer_id"].n_unique()
+    sold = f"{with_unit(row['credit_sales'], 'money', currency())} sold on credit in 90 days."
+    unpaid = state.list_url("unpaid")
     return [
-        _fact(
-            "Outstanding",
-            owed,
-            "money",
-            f"What customers owe on {day} for cleaned orders.",
-            "revenue",
-            (
-                ("Orders", ledger.orders.height, "count"),
-                ("Customers", ledger.orders["customer_id"].n_unique(), "count"),
-            ),
-            f"As of {day}.",
-        ),
-        _fact(
-            "Overdue",
-            overdue,
-            "money",
-            "Outstanding past its due day: the day placed plus the payment terms.",
-            "revenue",
-            (("Orders", late.height, "count"), ("Share of outstanding", overdue / owed if owed else None, "share")),
-            f"As of {day}.",
-        ),
-        _fact(
-            "Days sales outstanding",
-            row["dso"],
-            "days",
-            "Receivables / credit sales x days, over the last 90 days. Best possible: of what is not yet overdue.",
-            "stops",
-            (("Best possible", row["best_possible_dso"], "days"), ("Delinquent", row["delinquent_days"], "days")),
-            f"{with_unit(row['credit_sales'], 'money', currency())} sold on credit in 90 days.",
-            "" if row["dso"] is not None else "Nothing was sold on credit in the last 90 days.",
-        ),
-        _fact(
-            "Collection effectiveness",
-            row["collection_effectiveness"],
-            "share",
-            "(Receivables at the start + credit sales - receivables at the end) / (the same start and sales - not yet "
-            "due at the end).",
-            "revenue",
-            (),
-            "" if row["collection_effectiveness"] is None else "Of all that was due.",
-            ledger.why,
-        ),
-        _fact(
-            "Business accounts",
-            business,
-            "money",
-            "Unpaid cleaned orders of business accounts: they are in no other figure here.",
-            "revenue",
-            (("Orders", count, "count"),),
-            "Apart from all other figures.",
-        ),
-    ]
+        _fact("outstanding", owed, "revenue", (("Orders", ledger.orders.height, "count"),
+              ("Customers", debtors, "count")), day, follow=unpaid),
+        _fact("overdue", overdue, "revenue", (("Orders", late.height, "count"),
+              ("Share of outstanding", overdue / owed if owed else None, "share")), day,
+              follow=state.list_url("unpaid", what="overdue")),
+        _fact("dso", row["dso"], "stops", (("Best possible", row["best_possible_dso"], "days"),
+              ("Delinquent", row["delinquent_days"], "days")), sold, "Nothing was sold on credit in the last 90 days.",
+              unpaid),
+        _fact("collection_effectiveness", row["collection_effectiveness"], "revenue", (), "", ledger.why, unpaid),
+        _fact("business_accounts", business, "revenue", (("Orders", count, "count"),),
+              "Apart from all other figures.", follow=state.list_url("unpaid", what="business")),
+    ]  # fmt: skip
 
 
 def _spread(state: State) -> list[dict]:
@@ -491,32 +449,13 @@ def _spread(state: State) -> list[dict]:
     top = float(frame.head(TOP)["revenue"].sum() or 0)
     eighty = _reached(frame, 0.8) if revenue else None
     return [
-        _fact(
-            "Active customers",
-            n,
-            "count",
-            "Customers with an earned order or subscription payment in the period.",
-            "customers",
-            (("Revenue", revenue, "money"),),
-            f"{capital(said_of(state.period))}.",
-        ),
-        _fact(
-            f"Share of the top {TOP}",
-            top / revenue if revenue else None,
-            "share",
-            f"Revenue of the {TOP} biggest customers / revenue.",
-            "revenue",
-            (("Their revenue", top, "money"),),
-        ),
-        _fact(
-            "Customers for 80 % of revenue",
-            eighty,
-            "count",
-            "So many of the biggest customers bring 80 % of revenue.",
-            "customers",
-            (("Share of customers", eighty / n if n and eighty else None, "share"),),
-        ),
-    ]
+        _fact("top_customers_share", top / revenue if revenue else None, "revenue",
+              (("Their revenue", top, "money"), ("All revenue", revenue, "money")), follow=state.follow("revenue"),
+              follows=("", state.follow("revenue"))),
+        _fact("customers_for_80", eighty, "customers",
+              (("Share of customers", eighty / n if n and eighty else None, "share"), ("All active", n, "count")),
+              follow=state.follow("revenue"), follows=("", state.follow("customers"))),
+    ]  # fmt: skip
 
 
 # --- Sentences -----------------------------------------------------------------------------------------------------
@@ -564,44 +503,18 @@ def call_list_choices(state: State) -> dict:
 def _lifetimes(state: State) -> list[dict]:
     """What CleanCloud's customers may bring in the next weeks, by BG/NBD and Gamma-Gamma."""
     found = state.build.lifetime_summary()
-    why = found["model"].get("reason", "There is no model yet.")
-    weeks = f"the next {customers.HORIZON} weeks"
-    day = date.fromisoformat(state.build.meta()["as_of"])
+    why = found["model"].get("why", "") or "There is no model yet."
+    weeks = f"In the next {customers.HORIZON} weeks"
+    every = state.list_url("lifetimes")
     return [
-        _fact(
-            "Customers still with us",
-            found["alive"],
-            "count",
-            "The sum of the probabilities that a customer with two order days or more still comes.",
-            "customers",
-            (
-                ("Of customers with 2 order days", found["repeat_customers"], "count"),
-                ("With one alone", found["one_day"], "count"),
-            ),
-            f"As of {day.day} {day:%b %Y}, whole business, CleanCloud.",
-            why,
-        ),
-        _fact(
-            "Expected order days",
-            found["expected_purchases"],
-            "count",
-            f"Days with an order that BG/NBD expects of all customers in {weeks}.",
-            "items",
-            (),
-            f"In {weeks}.",
-            why,
-        ),
-        _fact(
-            "Expected value",
-            found["expected_value"],
-            "money",
-            f"What those order days may bring: expected days x expected value a day (Gamma-Gamma), in {weeks}.",
-            "revenue",
-            (),
-            f"In {weeks}. An estimate from how often and how lately each customer came.",
-            why,
-        ),
-    ]
+        _fact("alive", found["alive"], "customers", (("Of customers with 2 order days", found["repeat_customers"],
+              "count"), ("With one alone", found["one_day"], "count")), "CleanCloud's customers.", why,
+              state.list_url("lifetimes", sort="-alive")),
+        _fact("expected_purchases", found["expected_purchases"], "items", (), f"{weeks}.", why,
+              state.list_url("lifetimes", sort="-expected_purchases")),
+        _fact("expected_value", found["expected_value"], "revenue", (),
+              f"{weeks}. An estimate from how often and how lately each customer came.", why, every),
+    ]  # fmt: skip
 
 
 def _value_by_segment(state: State) -> dict | None:
@@ -676,7 +589,7 @@ LISTS: dict[str, Callable[[State], Table]] = {
     "oldest": _oldest,
     "call_list": _call_list,
 }
-FACTS: dict[str, Callable[[State], list[dict]]] = {
+CARDS: dict[str, Callable[[State], list[dict]]] = {
     "clv": _clv,
     "owed": _owed,
     "spread": _spread,

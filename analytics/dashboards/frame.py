@@ -433,12 +433,17 @@ class State:
         address = reverse("follow", args=[self.dashboard.page, metric])
         return f"{address}?{self._query(tab=None, **other)}"
 
+    def list_url(self, address: str, page: str = "", **more: str) -> str:
+        """Where a whole list behind this state is (analytics/lists.py)."""
+        kept = {k: v for k, v in self.params.items() if k in ("store", *self.tab.takes) and k in ("store", *DIMENSIONS)}
+        return f"{reverse('list', args=[page or self.dashboard.page, address])}?{urlencode(kept | more)}"
+
     @property
     def chips(self) -> list[dict]:
-        """The filters as removable chips: label ("Area: Inside Abu Dhabi"), url of the page without it."""
+        """The filters as removable chips: name ("area"), label ("Area: Inside"), url of the page without it."""
         chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
         return [
-            {"label": f"{DIMENSIONS[d]}: {value}", "url": self.url(**{d: None})}
+            {"name": d, "label": f"{DIMENSIONS[d]}: {value}", "url": self.url(**{d: None})}
             for d, value in chosen.items() if value is not None
         ]  # fmt: skip
 

@@ -1,0 +1,244 @@
+"""Whole lists behind cards that no period has: every unpaid order, every customer's lifetime.
+
+Each state is an address: finance/unpaid/?store&area&age&what&q&sort&p, customers/lifetimes/?store&segment&q&sort&p.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from urllib.parse import urlencode
+
+import polars as pl
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from analytics import exports, receivables
+from analytics.dashboards import customers, finance, frame
+from analytics.dashboards.frame import State
+from analytics.listing import PAGE, listing, read_page, read_sort
+from analytics.tables import Column, Table, slug
+from analytics.views import for_page, state_of
+
+OVERDUE, BUSINESS = "overdue", "business"
+AGES = {slug(name): name for name in receivables.AGING}
+FINDS = ("order_id", "customer_id", "name", "phone")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A list: the tab that it belongs to, its usual sort, columns and rows, and its own choices beside the frame's:
+    parameter -> (label, {value: words})."""
+
+    address: str
+    tab: str
+    title: str
+    usual: str
+    find: str
+    columns: tuple[Column, ...]
+    rows: Callable[[State, dict], pl.DataFrame]
+    choices: Callable[[State], dict[str, tuple[str, dict[str, str]]]]
+
+
+def _unpaid(state: State, chosen: dict) -> pl.DataFrame:
+    """Unpaid orders: the frame of Ledger.orders, of one age, of what is overdue, or of business accounts."""
+    if chosen.get("what") == BUSINESS:
+        rows = state.build.business_orders(state.filters)
+    else:
+        ledger = state.build.ledger(state.filters)
+        rows = receivables.overdue(ledger.orders, ledger.as_of) if chosen.get("what") == OVERDUE else ledger.orders
+    if chosen.get("age"):
+        rows = rows.filter(pl.col("bucket") == receivables.AGING.index(AGES[chosen["age"]]))
+    return rows.with_columns(pl.col("balance").cast(pl.Float64))
+
+
+def _lifetimes(state: State, chosen: dict) -> pl.DataFrame:
+    """Every customer's lifetime, of the chosen store and segment."""
+    rows = state.build.lifetimes()
+    if state.store:
+        rows = rows.filter(pl.col("store") == state.store.name)
+    if state.filters.segment:
+        rows = rows.filter(pl.col("segment") == state.filters.segment)
+    return rows.with_columns(name=pl.coalesce("name", "customer_id"))
+
+
+UNPAID = Kind(
+    "unpaid",
+    "outstanding",
+    "Unpaid orders",
+    "placed",
+    "Order, customer or name",
+    (
+        Column("order_id", "Order"),
+        Column("name", "Customer"),
+        Column("customer_id", "Number", fold=True),
+        Column("store", "Store", fold=True),
+        Column("placed", "Placed", "date"),
+        Column("due", "Due", "date", fold=True),
+        Column("days", "Days old", "count"),
+        Column("balance", "Balance", "money"),
+    ),
+    _unpaid,
+    lambda state: {
+        "what": ("What", {"": "All unpaid", OVERDUE: "Overdue", BUSINESS: "Business accounts"}),
+        "age": ("Age", {"": "Any age"} | {s: name.capitalize() for s, name in AGES.items()}),
+    },
+)
+LIFETIMES = Kind(
+    "lifetimes",
+    "lifetime",
+    "Customers' lifetimes",
+    "-expected_value",
+    "Customer, name or phone",
+    (
+        Column("name", "Customer"),
+        Column("phone", "Phone", fold=True),
+        Column("store", "Store", fold=True),
+        Column("segment", "Segment", fold=True),
+        Column("last_order", "Last order", "date"),
+        Column("order_days", "Days with an order", "count", fold=True),
+        Column("usual_gap", "Usual days between", "days", fold=True),
+        Column("alive", "Still with us", "share", about="The probability that the customer still comes."),
+        Column("expected_purchases", "Order days in 12 weeks", "ratio", fold=True),
+        Column("expected_value", "Expected in 12 weeks", "money"),
+        Column("monthly_revenue", "Revenue a month", "money", fold=True),
+        Column("revenue", "Revenue in all", "money", fold=True),
+    ),
+    _lifetimes,
+    lambda state: {},
+)
+LISTS = {("finance", UNPAID.address): UNPAID, ("customers", LIFETIMES.address): LIFETIMES}
+assert finance.FINANCE.tab(UNPAID.tab) and customers.CUSTOMERS.tab(LIFETIMES.tab)
+
+
+def url_of(page: str, address: str, params: dict, form: str = "") -> str:
+    """Where a list is, or its file."""
+    name, args = ("list_export", [page, address, form]) if form else ("list", [page, address])
+    return f"{reverse(name, args=args)}?{urlencode({k: v for k, v in params.items() if v})}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a reader is in a list: the frame's state and the list's own parameters."""
+
+    page: str
+    kind: Kind
+    state: State
+    chosen: dict[str, str]
+    search: str
+    sort: str
+    number: int
+
+    @property
+    def params(self) -> dict[str, str]:
+        kept = {k: v for k, v in self.state.params.items() if k in ("store", *frame.DIMENSIONS)}
+        number = str(self.number) if self.number > 1 else ""
+        return kept | self.chosen | {"q": self.search, "sort": self.sort, "p": number}
+
+    def url(self, form: str = "", **other: str | None) -> str:
+        return url_of(self.page, self.kind.address, self.params | other, form)
+
+
+def _with_place(view):
+    """For views of one list: 404 for one that isn't there; 403 for what a person kept to a store may not see."""
+
+    @for_page
+    @wraps(view)
+    def placed(request: HttpRequest, page: str, address: str, **more) -> HttpResponse:
+        kind = LISTS.get((page, address))
+        if kind is None:
+            raise Http404
+        params = request.GET.dict() | {"tab": kind.tab}
+        state = state_of(request, page, params)
+        if state.tab.slug != kind.tab:  # of the whole business
+            raise PermissionDenied
+        options = kind.choices(state)
+        chosen = {name: params[name] for name, (_, values) in options.items() if params.get(name) in values}
+        place = Place(
+            page, kind, state, chosen, params.get("q", "").strip()[:80], params.get("sort", "")[:40],
+            read_page(params.get("p", "")),
+        )  # fmt: skip
+        return view(request, place, **more)
+
+    return placed
+
+
+def _found(place: Place) -> tuple[pl.DataFrame, str, bool]:
+    """All rows as they are sought and sorted, the column they are sorted by, and whether falling."""
+    rows = place.kind.rows(place.state, place.chosen)
+    if place.search:
+        said = place.search.casefold()
+        looked_in = [c for c in FINDS if c in rows.columns]
+        rows = rows.filter(
+            pl.any_horizontal(
+                pl.col(c).str.to_lowercase().str.contains(said, literal=True).fill_null(False) for c in looked_in
+            )
+        )
+    sort, descending = read_sort(place.sort, [c.key for c in place.kind.columns], place.kind.usual)
+    ties = "order_id" if "order_id" in rows.columns else "customer_id"
+    rows = rows.sort([sort, ties], descending=[descending, False], nulls_last=True, maintain_order=True)
+    return rows, sort, descending
+
+
+def _table(place: Place, rows: pl.DataFrame, total: int) -> Table:
+    shown = tuple(
+        {c.key: row[c.key] for c in place.kind.columns} | {"#url": reverse("customer", args=[row["customer_id"]])}
+        for row in rows.iter_rows(named=True)
+    )
+    return Table(place.kind.address, place.kind.title, place.kind.columns, shown, _note(place, total), total=total)
+
+
+def _note(place: Place, total: int) -> str:
+    as_of = frame.when(place.state)
+    return f"{as_of}. {total:,} {'order' if place.kind is UNPAID else 'customer'}{'' if total == 1 else 's'}."
+
+
+def _choices(place: Place) -> list[dict]:
+    return [
+        {"name": name, "label": label,
+         "options": [(value, words, value == place.chosen.get(name, "")) for value, words in values.items()]}
+        for name, (label, values) in place.kind.choices(place.state).items()
+    ]  # fmt: skip
+
+
+@_with_place
+def show(request: HttpRequest, place: Place) -> HttpResponse:
+    """A list: sought, sorted, leafed through."""
+    rows, sort, descending = _found(place)
+    number = place.number if (place.number - 1) * PAGE < rows.height else 1
+    table = _table(place, rows.slice((number - 1) * PAGE, PAGE), rows.height)
+    state = place.state
+    every = [] if state.build.only else [(frame.ALL_STORES, "All stores")]
+    context = {
+        "here": place.page,
+        "place": place,
+        "state": state,
+        "title": place.kind.title,
+        "says": frame.tell(state),
+        "listing": listing(table, place.url, sort, descending, number),
+        "choices": _choices(place),
+        "stores": [*every, *((s.slug, s.name) for s in frame.stores(state.build))],
+        "chips": [{"label": chip["label"], "url": place.url(**{chip["name"]: None}, p=None)} for chip in state.chips],
+        "kept": [(k, v) for k, v in place.params.items() if v and k in (*frame.DIMENSIONS, "q", "sort")],
+        "searched": [(k, v) for k, v in place.params.items() if v and k not in ("q", "p")],
+        "clear": place.url(q=None, p=None) if place.search else "",
+        "exports": [(form.upper(), place.url(form=form, p=None)) for form in exports.FORMS],
+        "back": {"label": state.dashboard.title, "url": state.url()},
+    }
+    return render(request, "analytics/list.html", context)
+
+
+@_with_place
+def export(request: HttpRequest, place: Place, form: str) -> HttpResponse:
+    """All rows of the list as a file, as they are sought and sorted."""
+    if form not in exports.FORMS:
+        raise Http404
+    rows, _, _ = _found(place)
+    meta = place.state.build.meta()
+    about = {
+        "Page": place.state.dashboard.title, "List": place.kind.title, "Shows": frame.tell(place.state),
+        "Found by": place.search, "Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"],
+    }  # fmt: skip
+    name = f"{place.kind.address}-{meta['as_of']}"
+    return exports.export_response([_table(place, rows, rows.height)], form, name, about)
