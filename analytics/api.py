@@ -124,7 +124,7 @@ class Catalogue(Schema):
 class RowOut(Schema):
     period: str = Field(description="2026-02, 2026-W07, 2026-Q1 or 2026-02-28.")
     split: str | None = Field(description="The value of the split; null without one.")
-    values: dict[str, float | None] = Field(description="Metric -> value; null where there is none.")
+    values: dict[str, int | float | None] = Field(description="Metric -> value; null where there is none.")
 
 
 class Answer(Schema):

@@ -1,7 +1,8 @@
 """CSV and XLSX of what is on screen: typed cells, units in the headers, definitions on a second sheet.
 
 Numbers are as precise as the page's source, not as rounded as the page. A share is 14.7 under "(%)" in a CSV, and 0.147
-shown as 14.7 % in a workbook.
+shown as 14.7 % in a workbook. Text that a spreadsheet would run gets a quote before it; a phone number does in a CSV,
+where Excel would make a number of it, and stays whole in a workbook, whose cell says that it is text.
 """
 
 import csv
@@ -16,6 +17,7 @@ from decimal import Decimal
 import xlsxwriter
 from django.http import HttpResponse
 
+from analytics import handbook
 from analytics.dashboards import frame
 from analytics.metrics import FORMULA, METRICS, parts_of
 from analytics.tables import Column, Table
@@ -150,24 +152,26 @@ def _rows(book: xlsxwriter.Workbook, sheet, table: Table, at: int) -> int:
         right = {"align": "right"} if column.right else {}
         sheet.write_string(at, i, escaped(header(column)), book.add_format({"bold": True, "bottom": 1, **right}))
     formats = {unit: book.add_format({"num_format": code}) for unit, code in FORMATS.items()}
+    formats["text"] = book.add_format({"quote_prefix": True})
     for row in table.rows:
         at += 1
         for i, column in enumerate(table.columns):
-            _cell(sheet, at, i, _known(row.get(column.key)), column.unit, formats.get(column.unit))
+            _cell(sheet, at, i, _known(row.get(column.key)), column.unit, formats)
     return at + 1
 
 
-def _cell(sheet, at: int, i: int, value, unit: str, form) -> None:
+def _cell(sheet, at: int, i: int, value, unit: str, formats: dict) -> None:
     if value is None:
         return
     if isinstance(value, bool):
         sheet.write_boolean(at, i, value)
     elif isinstance(value, date):
-        sheet.write_datetime(at, i, value, form)
+        sheet.write_datetime(at, i, value, formats["date"])
     elif isinstance(value, str) or unit in ("text", "date", "boolean"):
-        sheet.write_string(at, i, escaped(str(value))[:CELL])
+        text = escaped(str(value), signed=True)[:CELL]
+        sheet.write_string(at, i, text, formats["text"] if text.startswith(("+", "-")) else None)
     else:
-        sheet.write_number(at, i, float(value), form)
+        sheet.write_number(at, i, float(value), formats[unit])
 
 
 def _widths(tables: Sequence[Table]) -> list[int]:
@@ -187,17 +191,16 @@ def _definitions(book: xlsxwriter.Workbook, tables: Sequence[Table]) -> None:
     """The tables' metrics and those that their formulas are made of, in the order of METRICS."""
     sheet = book.add_worksheet("Definitions")
     bold, wrap = book.add_format({"bold": True, "bottom": 1}), book.add_format({"text_wrap": True, "valign": "top"})
-    columns = (("Metric", 36), ("Unit", 12), ("Definition", 90), ("Made of", 50), ("Name in the API", 32))
+    columns = (("Metric", 36), ("Unit", 12), ("Definition", 90), ("Formula", 60), ("Name in the API", 32))
     for i, (label, width) in enumerate(columns):
         sheet.write_string(0, i, label, bold)
         sheet.set_column(i, i, width)
     sheet.freeze_panes(1, 0)
     for at, name in enumerate(_defined(tables), 1):
         metric = METRICS[name]
-        parts = dict.fromkeys(parts_of(metric.sql)) if metric.mart == FORMULA else ()
-        made_of = ", ".join(METRICS[part].label for part in parts)
+        formula = "".join(words for words, _ in handbook.formula(name))
         unit = {"money": frame.currency(), "share": "%", "ratio": "number"}.get(metric.unit, metric.unit)
-        for i, text in enumerate((metric.label, unit, metric.description, made_of, name)):
+        for i, text in enumerate((metric.label, unit, metric.description, formula, name)):
             sheet.write_string(at, i, escaped(text), wrap)
 
 

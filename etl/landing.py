@@ -107,17 +107,19 @@ def seal_all(folder: Path, key: str) -> None:
             path.unlink()
 
 
-# What a spreadsheet would run as a formula begins so; a sign before a plain number does not make one.
+# What a spreadsheet would run as a formula begins so. A sign before a plain number makes no formula, but a phone
+# number would be read as a number there.
 RISKY, SIGNED_NUMBER = r"[=+\-@\t\r]", r"[+-][\d.,\s]+"
 
 
-def escaped(text: str) -> str:
-    """A text that a spreadsheet would run as a formula, with a quote before it; others, signed numbers too, as is."""
-    return "'" + text if re.match(RISKY, text) and not re.fullmatch(SIGNED_NUMBER, text) else text
+def escaped(text: str, signed: bool = False) -> str:
+    """A text that a spreadsheet would take for more than text, with a quote before it. signed: leave a sign before a
+    plain number alone, where all cells are text (amounts too), or where the form itself says that they are."""
+    return "'" + text if re.match(RISKY, text) and not (signed and re.fullmatch(SIGNED_NUMBER, text)) else text
 
 
 def _escaped(rows: pl.DataFrame) -> pl.DataFrame:
-    """escaped() of every text."""
+    """escaped(signed=True) of every text."""
     text = pl.col(pl.String)
     risky = text.str.contains(f"^{RISKY}") & ~text.str.contains(f"^{SIGNED_NUMBER}$")
     return rows.with_columns(pl.when(risky).then("'" + text).otherwise(text).name.keep())

@@ -76,7 +76,8 @@ def test_several_tables_stand_in_one_csv_each_under_its_title():
         (2.005, "money", "2.00"),  # half to even, like the page
         ("2026-02", "date", "2026-02"),
         (7, "text", "7"),
-        (-7, "text", "-7"),
+        (-7, "text", "'-7"),  # an order's number, say: no figure
+        ("+971 50 123 4567", "text", "'+971 50 123 4567"),
     ],
 )
 def test_numbers_in_a_csv_are_plain(value, unit, text):
@@ -84,7 +85,7 @@ def test_numbers_in_a_csv_are_plain(value, unit, text):
 
 
 NASTY = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "-", "\t7"]
-HARMLESS = ["+971 50 123 4567", "-12.50", "a=1", "'=1", "", " =1", "–", "https://example.com", "0012", "{=1}"]
+HARMLESS = ["a=1", "'=1", "", " =1", "–", "https://example.com", "0012", "{=1}"]
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -105,6 +106,15 @@ def test_harmless_text_stays_as_it_is():
     sheet = read_xlsx(exports.export_response([of_values(*HARMLESS)], "xlsx", "x", {}))["Figures"]
     assert [sheet.cell(3 + i, 1).value or "" for i in range(len(HARMLESS))] == HARMLESS
     assert not any(cell.hyperlink for row in sheet.iter_rows() for cell in row)
+
+
+def test_a_phone_number_stays_text_and_whole():
+    phones = of_values("+971500000002", "-12.50")
+    assert read_csv(exports.export_response([phones], "csv", "x", {}))[1:] == [["'+971500000002"], ["'-12.50"]]
+    sheet = read_xlsx(exports.export_response([phones], "xlsx", "x", {}))["Figures"]
+    assert [(c.value, c.data_type, c.quotePrefix) for c in sheet["A"][2:]] == [
+        ("+971500000002", "s", True), ("-12.50", "s", True),
+    ]  # fmt: skip
 
 
 def test_a_workbook_has_typed_cells_under_a_head():
@@ -140,9 +150,9 @@ def test_the_second_sheet_defines_the_metrics_and_what_they_are_made_of():
     book = read_xlsx(exports.export_response([TABLE], "xlsx", "x", {}))
     assert book.sheetnames == ["Figures", "Definitions"]
     rows = [[cell.value for cell in row] for row in book["Definitions"].iter_rows()]
-    assert rows[0] == ["Metric", "Unit", "Definition", "Made of", "Name in the API"]
+    assert rows[0] == ["Metric", "Unit", "Definition", "Formula", "Name in the API"]
     assert [row[4] for row in rows[1:]] == ["items", "revenue", "revenue_per_item"]
-    assert rows[3] == ["Revenue per item", "Dhs", "Revenue / items.", "Revenue, Items", "revenue_per_item"]
+    assert rows[3] == ["Revenue per item", "Dhs", "Revenue / items.", "Revenue / Items", "revenue_per_item"]
     assert rows[1][2] == METRICS["items"].description
 
 
