@@ -119,7 +119,7 @@ def _heat(state: State) -> dict:
     table = Table("cohorts", "Customers who came back", columns, rows, note, ("m0_customers", "m1_customers"))
     drawn = plot.heat(names, [f"M{i}" for i in months], shares, hovers, [counts[0] for _, *counts in cohorts])
     alt = f"Retention of {len(cohorts)} cohorts over {months[-1]} months; every share is in the table."
-    return _block(state, table, drawn, alt, definition=definition_of("m1_customer_retention"))
+    return _block(state, table, drawn, alt, state.follow("m1_customers"), definition_of("m1_customer_retention"))
 
 
 def _segments_table(state: State) -> Table:
@@ -199,7 +199,7 @@ def _segments(state: State) -> dict:
         "Customers left, revenue of 6 months right. A click filters the page; who they are and what to do "
         "about them is in the table below.",
     )
-    return _block(state, brief, drawn, alt)
+    return _block(state, brief, drawn, alt, state.list_url("lifetimes"), definition_of("rfm"))
 
 
 def _concentration(state: State):
@@ -249,7 +249,7 @@ def _pareto(state: State) -> dict | None:
         f"All {n:,} active customers of {said_of(state.period)}, of the whole business.",
     )
     alt = f"The first 20 % of {n:,} customers bring {marks[0].text.split(': ')[1]}; {marks[1].text}."
-    return _block(state, table, drawn, alt, state.follow("revenue"), definition_of("top20_spend_share"))
+    return _block(state, table, drawn, alt, state.follow("revenue"), definition_of("concentration"))
 
 
 def _top_customers(state: State) -> Table:
@@ -320,7 +320,7 @@ def _aging(state: State) -> dict:
     )
     drawn = plot.ranked(bars, "revenue", "money", currency(), currency())
     alt = "Aging: " + listed(f"{r['bucket']} {with_unit(r['amount'], 'money', currency())}" for r in rows) + "."
-    return _block(state, table, drawn, alt)
+    return _block(state, table, drawn, alt, state.list_url("unpaid"), definition_of("aging"))
 
 
 def _debtors(state: State) -> Table:
@@ -543,7 +543,7 @@ def _value_by_segment(state: State) -> dict | None:
     drawn = plot.ranked(bars, "revenue", "money", currency(), currency())
     said = listed(f"{r['segment']} {with_unit(r['value'], 'money', currency())}" for r in rows)
     alt = f"Expected value: {said}."
-    return _block(state, table, drawn, alt)
+    return _block(state, table, drawn, alt, state.list_url("lifetimes"), definition_of("expected_value"))
 
 
 def _call_list(state: State) -> Table:
