@@ -52,7 +52,7 @@ WITH everyone AS (
     GROUP BY customer_id
 ),
 order_days AS (
-    SELECT customer_id, earned_date AS day, sum(total)::DOUBLE AS value
+    SELECT customer_id, earned_date AS day, sum(total) AS value
     FROM sales WHERE source = 'CC_2025' AND kind = 'Order' AND earned_date <= $as_of::DATE
     GROUP BY customer_id, earned_date
 ),
@@ -61,8 +61,8 @@ histories AS (
         customer_id, (count(*) - 1)::INTEGER AS repeat_days,
         date_diff('day', min(day), max(day)) / 7 AS recency_weeks,
         date_diff('day', min(day), $as_of::DATE) / 7 AS age_weeks,
-        CASE WHEN count(*) > 1 THEN (sum(value) - arg_min(value, day)) / (count(*) - 1) ELSE any_value(value) END
-            AS mean_value
+        CASE WHEN count(*) > 1 THEN (sum(value) - arg_min(value, day))::DOUBLE / (count(*) - 1)
+            ELSE any_value(value)::DOUBLE END AS mean_value
     FROM order_days GROUP BY customer_id
 )
 SELECT * FROM everyone LEFT JOIN histories USING (customer_id)
