@@ -367,7 +367,7 @@ def ahead(
                      f"<b>{with_unit(level, unit, currency)}</b><extra></extra>"}  # fmt: skip
         layout["annotations"].append(_say(
             f"<b>{with_unit(level, unit, currency)}</b>", x=beyond[-1] + 0.4, xanchor="right", y=level, yshift=-12,
-            font={"size": 12, "color": token("ink")},
+            font={"size": 12, "color": token("ink")}, bgcolor=token("panel"), borderpad=1,  # bars may stand behind it
         ))  # fmt: skip
     if len(points) <= LABELS_UP_TO:  # among many bars the line's own label is in the way
         layout["annotations"] += _labels([p if p.chosen else _silent(p) for p in points], unit)

@@ -84,12 +84,17 @@
     return high;
   };
 
-  /* Words that would run into their neighbours': of the values only the chosen period's stays, raised above the bars
-     that it lies over; of the axis every second one, counted from the chosen (bold) one. */
+  /* Words that would run into their neighbours': of the values only the chosen period's stays, of the axis every second
+     one, counted from the chosen (bold) one. The chosen value stands over its own bar: the last of many begins there and
+     goes on into the margin, and one in their midst is raised above the bars that it lies over. */
   const periods = (whole, width, data) => {
-    const layout = named(whole, width);
-    const { xaxis, margin } = layout;
-    const slot = (width - margin.l - margin.r) / (xaxis.range[1] - xaxis.range[0]);
+    let layout = named(whole, width);
+    const { xaxis } = layout;
+    const over = ({ margin }) => (width - margin.l - margin.r) / (xaxis.range[1] - xaxis.range[0]);
+    const last = only(layout, "label chosen").find((a) => a.xanchor === "right");
+    const beyond = last ? length(last.text) * 1.1 - over(layout) : 0;
+    if (beyond > 0) layout = { ...layout, margin: { ...layout.margin, r: Math.max(layout.margin.r, 12 + beyond) } };
+    const slot = over(layout);
     const crowded = only(layout, "label").some((a) => length(a.text) > slot);
     const { tickvals, ticktext } = xaxis;
     const step = tickvals.length > 1 ? tickvals[1] - tickvals[0] : 1;
@@ -98,10 +103,10 @@
     const kept = tickvals.map((_, i) => i).filter((i) => !tight || (i - chosen) % 2 === 0);
     const high = tops(layout, data);
     const raised = (a) => {
-      const reach = length(a.text) / slot;
-      const [from, to] = a.xanchor === "right" ? [a.x - reach, a.x] : [a.x - reach / 2, a.x + reach / 2];
-      const below = [...high].filter(([x]) => x + 0.33 > from && x - 0.33 < to).map(([, y]) => y);
-      return { ...a, y: Math.max(a.y, ...below) };
+      if (a === last) return beyond > 0 ? { ...a, x: a.x - 0.95, xanchor: "left" } : { ...a, x: a.x - 0.5, xanchor: "center" };
+      const reach = length(a.text) / slot / 2;
+      const below = [...high].filter(([x]) => Math.abs(x - a.x) < reach + 0.33).map(([, y]) => y);
+      return a.y > 0 ? { ...a, y: Math.max(a.y, ...below) } : a;
     };
     return {
       ...layout,
@@ -192,7 +197,7 @@
       if (!plot || !plot.data || onScreen.has(plot)) return;
       onScreen.set(plot, { data: plot.data, layout: plot.layout });
       const card = plot.closest(".card");
-      const alone = card && (card.matches(".wide, :only-child") || card.closest(".one"));
+      const alone = card && card.matches(".wide, :only-child") && !card.closest(".halves");
       const width = alone ? PAPER.wide : PAPER.half;
       const height = (figure.layout.meta && figure.layout.meta.height) || PAPER.height;
       const drawn = ready(figure, width);
