@@ -93,9 +93,9 @@ def _segment(rfm: dict | None) -> dict | None:
 
 
 def _step(top: float) -> float:
-    """A round step that cuts `top` into two to five parts."""
+    """A round step, of 1 or more, that cuts `top` into five parts at most."""
     size = 10 ** len(str(int(top))) / 10
-    return next(step for step in (size / 2, size, size * 2, size * 5) if top / step <= 5)
+    return next(step for step in (max(size / 2, 1), size, size * 2, size * 5) if top / step <= 5)
 
 
 def _chart(months: list[dict]) -> dict | None:

@@ -1,10 +1,15 @@
 """Following a number: the customers and the rows behind every metric add up to it; the page that leads to them."""
 
+import csv
+import io
+import re
 from decimal import Decimal
+from html import unescape
 
 import pytest
 
 from analytics import queries
+from analytics.dashboards import DASHBOARDS
 from analytics.metrics import METRICS
 from analytics.queries import Filters, QueryError, by_customer, query, rows
 from tests.conftest import GOLDEN
@@ -229,3 +234,194 @@ def test_a_person_kept_to_a_store_gets_rows_of_that_store_alone(hielo):
             ask("revenue", "month", "2026-02", filters=Filters(store="Moon Walk"))
         with pytest.raises(QueryError, match="of the whole business"):
             ask("m1_customers", "month", "2026-02")
+
+
+# The page --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def get(as_, golden_data):
+    """get("/follow/...", "omar") is the page's text for that person, entities resolved, tags and all."""
+
+    def page(address: str, name: str = "layla", status: int = 200) -> str:
+        response = as_(name).get(address)
+        assert response.status_code == status, address
+        return unescape(response.content.decode())
+
+    return page
+
+
+def words(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def links(html: str, start: str = "/") -> list[str]:
+    return [a for a in re.findall(r'href="([^"]+)"', html) if a.startswith(start)]
+
+
+def part(html: str, name: str) -> str:
+    """The element with this id, up to the next section's end."""
+    return html[html.index(f'id="{name}"') :].split("</section>")[0]
+
+
+def body(html: str) -> list[list[str]]:
+    """The cells of the list behind the figure."""
+    rows = re.findall(r"<tr>(.*?)</tr>", part(html, "behind").split("<tbody>")[1], re.S)
+    return [[words(c) for c in re.findall(r"<t[hd].*?</t[hd]>", row, re.S)] for row in rows]
+
+
+@pytest.mark.django_db
+def test_a_number_is_shown_split_and_broken_down(get):
+    html = get("/follow/executive/revenue/?period=2026-02")
+    text = words(html)
+    assert "Revenue February 2026 · all stores" in text and "Dhs 25,580" in text
+    assert "▲ +1.5 % on Jan 2026 (Dhs 25,200) better" in text
+    split = words(part(html, "split"))
+    assert re.search(r"Moon Walk Dhs 20,694 80\.9 % ▲ \+2\.1 % Hielo Dhs 4,886 19\.1 % ▼ −1\.1 %", split)
+    assert "253 customers, together Dhs 25,580." in text and "1 to 50 of 253" in text
+    assert len(body(html)) == 50
+
+
+@pytest.mark.django_db
+def test_each_row_of_a_split_leads_on_with_its_filter(get):
+    html = get("/follow/executive/items/?period=2026-02&by=item_category")
+    leads = [a for a in links(part(html, "split")) if "item_category=" in a]
+    assert leads
+    total = 0
+    for lead in leads:
+        narrowed = get(lead)
+        assert "Category: " in part(narrowed, "content").split("halves")[0]
+        total += int(re.search(r"item lines, together ([\d,]+)\.", words(get(f"{lead}&show=rows")))[1].replace(",", ""))
+        assert "by=item_category" not in part(narrowed, "split")
+    assert total == 3103
+
+
+@pytest.mark.django_db
+def test_a_customer_leads_to_their_orders_and_an_order_to_the_customer(get):
+    html = get("/follow/executive/revenue/?period=2026-02&store=hielo")
+    customer, name, _, _, value = body(html)[0]
+    lead = next(a for a in links(part(html, "behind")) if f"customer={customer}" in a)
+    orders = get(lead)
+    assert f"together {value}." in words(orders) and f"Customer: {customer}" in words(orders)
+    assert {row[2] for row in body(orders)} == {customer}
+    back = next(a for a in links(part(orders, "behind"), "/customer/") if "find=" in a)
+    assert back == f"/customer/{customer}/?find={body(orders)[0][0]}#{body(orders)[0][0]}"
+    assert name in words(get(back))
+
+
+@pytest.mark.django_db
+def test_a_formula_is_written_out_with_links_to_its_parts(get):
+    html = get("/follow/executive/revenue_per_item/?period=2026-02&store=hielo")
+    said = re.search(r'<p class="formula">(.*?)</p>', html)[1]
+    assert words(said) == "= Revenue / Items"
+    for address, metric in zip(links(said), ("revenue", "items"), strict=True):
+        assert address.startswith(f"/follow/executive/{metric}/?grain=month&period=2026-02&store=hielo")
+        get(address)
+    html = get("/follow/customers/m1_customer_retention/?period=2026-02")
+    assert "M0 customers of the period before" in words(html)
+    assert any("m0_customers" in a and "period=2026-01" in a for a in links(html))
+    digital = get("/follow/finance/digital_share/?period=2026-02")
+    said = words(re.search(r'<p class="formula">(.*?)</p>', digital)[1])
+    top = "( Stripe collections + Terminal collections )"
+    assert said == f"= {top} / ( Stripe collections + Terminal collections + Cash collections )"
+
+
+@pytest.mark.django_db
+def test_the_definition_is_one_click_away(get):
+    html = get("/follow/executive/stops/")
+    assert "/definitions/#stops" in links(html)
+    assert 'id="stops"' in get("/definitions/")
+
+
+@pytest.mark.django_db
+def test_the_list_is_sorted_searched_and_leafed_through_by_its_address(get):
+    html = get("/follow/executive/revenue/?period=2026-02&sort=name")
+    names = [row[1] for row in body(html) if row[1] != "–"]
+    assert names == sorted(names)
+    assert 'aria-sort="ascending"' in html
+    second = get(next(a for a in links(html) if "p=2" in a))
+    assert body(second)[0][1] >= names[-1] and "51 to 100 of 253" in words(second)
+    assert [len(body(get("/follow/executive/revenue/?period=2026-02&p=6")))] == [3]
+    found = get("/follow/executive/revenue/?period=2026-02&q=o'connor")
+    assert body(found) and all("O'Connor" in row[1] for row in body(found))
+    assert "Nothing to show." in get("/follow/executive/revenue/?period=2026-02&q=%3Cscript%3E")
+
+
+@pytest.mark.django_db
+def test_what_is_looked_for_is_escaped(as_, golden_data):
+    for name in ("q", "customer", "sort", "by"):
+        assert b"<script>x" not in as_("layla").get(f"/follow/executive/revenue/?{name}=<script>x").content
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", [
+    "p=0", "p=-1", "p=99999999999", "p=x", "sort=phone", "sort=;DROP", "by=customer_id", "show=all", "customer=%27",
+    "period=2031-01", "period=2026-W07", "store=paris", "area=<b>", "grain=day", "segment=nobody", "q=%00",
+    "item_category=extras", "p=²",
+])  # fmt: skip
+def test_what_the_address_says_wrongly_breaks_nothing(get, query):
+    get(f"/follow/executive/revenue/?{query}")
+
+
+@pytest.mark.django_db
+def test_a_filter_that_the_figure_does_not_know_is_said_to_be_left_out(get):
+    html = get("/follow/executive/revenue/?period=2026-02&item_category=extras")
+    assert "isn't filtered by category" in html and "Dhs 25,580" in words(html)
+
+
+@pytest.mark.django_db
+def test_only_who_sees_the_page_follows_its_figures(get, client, golden_data):
+    get("/follow/finance/collections/", "omar", 403)
+    get("/follow/customers/new_customers/", "farid", 403)
+    get("/follow/executive/revenue/", "noor", 403)
+    get("/follow/executive/revenue/export.csv", "dana", 403)
+    get("/follow/executive/days_to_payment/", "omar", 404)  # finance's alone
+    get("/follow/executive/nothing/", "layla", 404)
+    get("/follow/nothing/revenue/", "layla", 404)
+    get("/follow/receivables/revenue/", "layla", 404)
+    get("/follow/executive/revenue/export.pdf", "layla", 404)
+    client.logout()
+    for address in ("/follow/executive/revenue/", "/follow/nothing/revenue/", "/follow/executive/revenue/export.csv"):
+        assert client.get(address)["Location"].startswith("/login/")
+
+
+@pytest.mark.django_db
+def test_a_person_kept_to_a_store_sees_that_one_alone_and_is_told_so(get):
+    html = get("/follow/executive/revenue/?period=2026-02&show=rows", "hala")
+    assert "Dhs 4,886" in words(html) and "Moon Walk" not in words(part(html, "behind"))
+    assert "by=store" not in html and "<select name=\"store\"" not in html
+    assert "by Store" not in html
+    asked = get("/follow/executive/revenue/?store=moon-walk", "hala", 403)
+    assert "Your account shows Hielo alone." in words(asked)
+    assert "of the whole business" in get("/follow/customers/m1_customers/", "hala", 403)
+    assert "of the whole business" in get("/follow/executive/revenue/?segment=champions", "hala", 403)
+    get("/follow/executive/revenue/export.csv?store=moon-walk", "hala", 403)
+
+
+@pytest.mark.django_db
+def test_the_file_has_every_row_of_the_list_as_it_is_found(as_, golden_data):
+    client = as_("layla")
+
+    def lines_of(query: str) -> list[dict]:
+        text = client.get(f"/follow/executive/revenue/export.csv?{query}").content.decode("utf-8-sig")
+        return list(csv.DictReader(io.StringIO(text)))
+
+    lines = lines_of("period=2026-02&store=hielo&sort=name")
+    assert list(lines[0]) == ["Customer", "Name", "Their store", "Area", "Revenue (Dhs)"]
+    wanted = queries.current().query(["revenue"], "month", since="2026-02", until="2026-02", filters=Filters("Hielo"))
+    assert sum(Decimal(line["Revenue (Dhs)"]) for line in lines) == Decimal(str(wanted["revenue"][0]))
+    names = [line["Name"] for line in lines if line["Name"]]
+    assert names == sorted(names) and len(lines) > 50
+    orders = [line["Order"] for line in lines_of("period=2026-02&show=rows&q=S-")]
+    assert orders and all(order.startswith("S-") for order in orders)
+    book = client.get("/follow/executive/revenue/export.xlsx?period=2026-02")
+    assert book.content[:2] == b"PK" and "revenue-customers-2026-02.xlsx" in book["Content-Disposition"]
+
+
+@pytest.mark.django_db
+def test_every_figure_of_every_page_can_be_followed(as_, golden_data):
+    client = as_("layla")
+    asked = ("period=2025-03", "period=2026-03&show=rows")  # a month of the change-over; the open one, by rows
+    followed = [f"/follow/{page}/{name}/" for page, shown in DASHBOARDS.items() for name in sorted(shown.metrics)]
+    addresses = [f"{address}?{query}" for address in followed for query in asked]
+    assert [a for a in addresses if client.get(a).status_code != 200] == []
