@@ -70,15 +70,21 @@ RFM_NOTE = (
     "to the month's end; frequency: orders; monetary: revenue. Each is cut into fifths, 5 the best."
 )
 
+# The columns of rfm().
+RFM = {
+    "month": pl.Date, "place": pl.Int32, "recency_days": pl.Int32, "frequency": pl.Int32, "monetary": pl.Int64,
+    "r": pl.Int16, "f": pl.Int16, "m": pl.Int16, "segment": pl.Enum([segment.name for segment in SEGMENTS]),
+}  # fmt: skip
+
 
 def _fifths(days: np.ndarray) -> np.ndarray:
     """1 (smallest) to 5 for whole numbers, by the 20/40/60/80 % quantiles; on an edge: the lower fifth.
 
     An edge may lie between two whole numbers. Five times an edge is whole, so comparing those is exact.
     """
-    ordered, last = np.sort(days), len(days) - 1
+    ordered, last = np.sort(days).astype(np.int64), len(days) - 1
     found = np.ones(len(days), dtype=np.int16)
-    for j in range(1, 5):
+    for j in range(1, 5) if len(days) else ():
         place, rest = divmod(last * j, 5)
         edge = 5 * ordered[place] + rest * (ordered[min(place + 1, last)] - ordered[place])
         found += 5 * days > edge
@@ -93,29 +99,41 @@ def _fifths_of_ranks(values: np.ndarray) -> np.ndarray:
     return np.clip(-(-5 * ranks // max(len(values) - 1, 1)), 1, 5).astype(np.int16)
 
 
-def rfm(active: pl.DataFrame) -> pl.DataFrame:
-    """The fifths and the segment of each customer among the customers of its month.
+def scores(recency_days: np.ndarray, frequency: np.ndarray, monetary: np.ndarray) -> tuple[np.ndarray, ...]:
+    """r, f, m (int16, 1 to 5; 5 is the most recent, most frequent, highest) of one month's customers, in ID order.
 
-    `active` has month, customer_id (or what sorts like it), recency_days (whole), frequency, monetary. Returns it
-    ordered by month and customer_id with r, f, m (Int16, 1 to 5; 5 is the most recent, most frequent, highest) and
-    segment (Enum). Quantiles by linear interpolation: of recency itself, and of the ranks of the other two, where
-    customers with equal values rank in the order of their IDs.
+    Quantiles by linear interpolation: of recency (whole days) itself, and of the ranks of the other two, where
+    customers with equal values rank in the order in which they stand.
     """
-    active = active.sort("month", "customer_id")
-    recency = active["recency_days"].to_numpy().astype(np.int64)
-    frequency, monetary = active["frequency"].to_numpy(), active["monetary"].cast(pl.Float64).to_numpy()
-    scores = {name: np.empty(active.height, dtype=np.int16) for name in "rfm"}
-    start = 0
-    for size in active["month"].rle().struct.field("len").to_list():
-        rows = slice(start, start + size)
-        scores["r"][rows] = 6 - _fifths(recency[rows])
-        scores["f"][rows] = _fifths_of_ranks(frequency[rows])
-        scores["m"][rows] = _fifths_of_ranks(monetary[rows])
-        start += size
-    return active.with_columns(
-        **{name: pl.Series(values) for name, values in scores.items()},
-        segment=segments(scores["r"], scores["f"]),
-    )
+    return 6 - _fifths(recency_days), _fifths_of_ranks(frequency), _fifths_of_ranks(monetary)
+
+
+def rfm(active: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
+    """RFM of every month in `ends`: of the customers with revenue in the 6 calendar months that end with it.
+
+    `active`, one row a customer and month: month (its first day), place (0, 1 ...: customers in ID order), last_earned
+    (date), orders, revenue (hundredths, whole). `ends`: month and last_day, every month in order, none missing. Returns
+    month, place, recency_days (last earned day to last_day), frequency (orders), monetary (hundredths), r, f, m and
+    segment (Enum), ordered by month and place.
+    """
+    rows = active.join(ends.with_row_index("number"), on="month", how="left", maintain_order="left")
+    at = rows["number"].to_numpy(), rows["place"].to_numpy()
+    # A row a month and a column a customer: windows are sums of rows, and no customer is ever looked for.
+    shape = (ends.height, int(rows["place"].max() or 0) + 1)
+    orders, revenue, last = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int32)
+    orders[at], revenue[at] = rows["orders"].to_numpy(), rows["revenue"].to_numpy()
+    last[at] = rows["last_earned"].to_physical().to_numpy()
+    found = [pl.DataFrame(schema=RFM)]
+    for number, (month, end) in enumerate(zip(ends["month"], ends["last_day"].to_physical(), strict=True)):
+        window = slice(max(number - WINDOW + 1, 0), number + 1)
+        spent = revenue[window].sum(axis=0)
+        place = np.flatnonzero(spent > 0)
+        recency, frequency = end - last[window].max(axis=0)[place], orders[window].sum(axis=0)[place]
+        r, f, m = scores(recency, frequency, spent[place])
+        values = dict(zip(list(RFM)[1:-1], (place, recency, frequency, spent[place], r, f, m), strict=True))
+        said = pl.DataFrame(values).with_columns(segments(r, f).alias("segment"), pl.lit(month).alias("month"))
+        found.append(said.select(pl.col(name).cast(kind) for name, kind in RFM.items()))
+    return pl.concat(found)
 
 
 def segments(r: np.ndarray, f: np.ndarray) -> pl.Series:
@@ -123,7 +141,7 @@ def segments(r: np.ndarray, f: np.ndarray) -> pl.Series:
     table = np.zeros((6, 6), dtype=np.uint32)
     for number, segment in reversed([*enumerate(SEGMENTS)]):  # the first that fits is written last
         table[segment.r[0] : segment.r[1] + 1, segment.f[0] : segment.f[1] + 1] = number
-    return pl.Series(table[r, f]).cat.to(pl.Enum([segment.name for segment in SEGMENTS]))
+    return pl.Series(table[r, f]).cat.to(RFM["segment"])
 
 
 # Simple CLV ------------------------------------------------------------------------------------------------------

@@ -20,28 +20,16 @@ CODE = (
     "metrics.py", "queries.py", "formats.py", "insights.py", "enrich.py", "seasons.py", "receivables.py",
     "customers.py",
 )  # fmt: skip
-# Two million rows of RFM are sorted, sent and stored several times faster by a number than by the ID it stands for.
+# Two million rows of RFM are counted, sent and stored several times faster by a number than by the ID it stands for.
 PLACES_SQL = """CREATE OR REPLACE TEMP TABLE places AS
-SELECT customer_id, row_number() OVER (ORDER BY customer_id)::INTEGER AS place FROM customers"""
-PLACED_SQL = "SELECT g.* REPLACE (p.customer_id AS customer_id) FROM given g JOIN places p ON place = g.customer_id"
-# What each customer did in the 6 calendar months that end with each month; the open month ends on the exports' date.
-RFM_SQL = f"""
-WITH ends AS (
-    SELECT first_day AS month, least(last_day, (SELECT value::DATE FROM meta WHERE key = 'as_of')) AS last_day
-    FROM periods WHERE grain = 'month'
-),
-seen AS (
-    SELECT (month + to_months(later))::DATE AS month, place, last_earned, orders, revenue
-    FROM customer_months JOIN places USING (customer_id), range({customers.WINDOW}) AS window_ (later)
-    WHERE store = 'All stores'
-)
-SELECT
-    month, place AS customer_id, date_diff('day', max(last_earned), any_value(last_day))::INTEGER AS recency_days,
-    sum(orders)::INTEGER AS frequency, sum(revenue)::DECIMAL(12, 2) AS monetary
-FROM seen JOIN ends USING (month)
-GROUP BY month, place
-HAVING sum(revenue) > 0
-"""
+SELECT customer_id, (row_number() OVER (ORDER BY customer_id) - 1)::INTEGER AS place FROM customers"""
+ACTIVE_SQL = """SELECT month, place, last_earned, orders, (revenue * 100)::BIGINT AS revenue
+FROM customer_months JOIN places USING (customer_id) WHERE store = 'All stores'"""
+# The open month ends, so far, on the exports' date.
+ENDS_SQL = """SELECT first_day AS month, least(last_day, (SELECT value::DATE FROM meta WHERE key = 'as_of')) AS last_day
+FROM periods WHERE grain = 'month' ORDER BY first_day"""
+RFM_SQL = """SELECT month, customer_id, recency_days, frequency, monetary / 100 AS monetary, r, f, m, segment
+FROM given JOIN places USING (place)"""
 # Everyone with an earned row other than an invoice payment; order days of CleanCloud customers for the models.
 LIFETIMES_SQL = """
 WITH everyone AS (
@@ -92,14 +80,14 @@ def enrich(con: duckdb.DuckDBPyConnection, business: Business, history: Iterable
         worth = beside.submit(_lifetimes, _second(con))
         said = pl.DataFrame(evaluate(con, business), schema=dict.fromkeys(COLUMNS, pl.String))
         con.execute(PLACES_SQL)
-        segments = customers.rfm(con.execute(RFM_SQL).pl())
+        segments = customers.rfm(con.execute(ACTIVE_SQL).pl(), con.execute(ENDS_SQL).pl())
         lifetimes, model = worth.result()
     con.execute("BEGIN")  # one commit for all of it
     con.execute("DELETE FROM meta WHERE key = 'lifetime_model'")
     con.execute("INSERT INTO meta VALUES ('lifetime_model', ?)", [json.dumps(model)])
     written = {
         "insights": _replace(con, "insights", said),
-        "rfm": _replace(con, "rfm", segments, PLACED_SQL),
+        "rfm": _replace(con, "rfm", segments, RFM_SQL),
         "lifetimes": _replace(con, "lifetimes", lifetimes),
         "receivables": _write_receivables(con, history),
     }

@@ -234,9 +234,9 @@ def test_free_orders_leave_purchases_but_no_value(cdnow):
 
 def scored(rows: list[tuple]) -> list[tuple]:
     """(customer, recency, frequency, monetary) -> (customer, r, f, m), ordered by customer."""
-    names = ("customer_id", "recency_days", "frequency", "monetary")
-    frame = pl.DataFrame(rows, schema=names, orient="row").with_columns(month=pl.lit(date(2026, 2, 1)))
-    return customers.rfm(frame).select("customer_id", "r", "f", "m").rows()
+    rows = sorted(rows)
+    values = (np.array([row[i] for row in rows], dtype=kind) for i, kind in ((1, int), (2, int), (3, float)))
+    return [(row[0], *fifths) for row, *fifths in zip(rows, *customers.scores(*values), strict=True)]
 
 
 def test_fifths_by_hand():
@@ -260,16 +260,33 @@ def test_one_customer_and_none():
     assert scored([]) == []
 
 
-def test_months_are_scored_apart():
-    rows = pl.DataFrame(
-        [(date(2026, m, 1), f"C{i}", 10 * i, 6 - i, float(i * m)) for i in range(1, 6) for m in (1, 2)],
-        schema=("month", "customer_id", "recency_days", "frequency", "monetary"), orient="row",
+def test_six_months_make_a_window_and_each_month_is_scored_apart():
+    months = [date(2025, m, 1) for m in range(1, 9)]
+    ends = pl.DataFrame({"month": months, "last_day": [date(2025, m, 28) for m in range(1, 9)]})
+    active = pl.DataFrame(
+        [
+            (months[0], 0, date(2025, 1, 8), 2, 1000), (months[1], 1, date(2025, 2, 18), 1, 500),
+            (months[5], 0, date(2025, 6, 18), 3, 100), (months[1], 2, date(2025, 2, 20), 9, 0),
+        ],
+        schema=("month", "place", "last_earned", "orders", "revenue"), orient="row",
     )  # fmt: skip
-    got = customers.rfm(rows)
-    assert got["month"].is_sorted()
-    for _, month in got.group_by("month"):
-        assert month["r"].to_list() == month["f"].to_list() == [5, 4, 3, 2, 1]
-        assert month["m"].to_list() == [1, 2, 3, 4, 5]
+    got = customers.rfm(active, ends)
+    assert got.drop("r", "f", "m", "segment").rows() == [
+        (months[0], 0, 20, 2, 1000),
+        (months[1], 0, 51, 2, 1000), (months[1], 1, 10, 1, 500),  # no revenue: place 2 is in none
+        (months[2], 0, 79, 2, 1000), (months[2], 1, 38, 1, 500),
+        (months[3], 0, 110, 2, 1000), (months[3], 1, 69, 1, 500),
+        (months[4], 0, 140, 2, 1000), (months[4], 1, 99, 1, 500),
+        (months[5], 0, 10, 5, 1100), (months[5], 1, 130, 1, 500),
+        (months[6], 0, 40, 3, 100), (months[6], 1, 160, 1, 500),  # January is out of July's window
+        (months[7], 0, 71, 3, 100),
+    ]  # fmt: skip
+    # Two customers: the edges lie between them, so that one is in the first fifth and one in the last.
+    assert got.filter(month=months[5]).select("r", "f", "m", "segment").rows() == [
+        (5, 5, 5, "Champions"), (1, 1, 1, "Other"),
+    ]  # fmt: skip
+    assert got.filter(month=months[6]).select("r", "f", "m").rows() == [(5, 5, 1), (1, 1, 5)]
+    assert customers.rfm(active.clear(), ends).is_empty() and customers.rfm(active.clear(), ends.clear()).is_empty()
 
 
 def test_every_pair_of_fifths_is_in_the_segment_that_the_rules_say():
