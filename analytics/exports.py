@@ -19,6 +19,7 @@ from django.http import HttpResponse
 
 from analytics import handbook
 from analytics.dashboards import frame
+from analytics.formats import DASH, MINUS
 from analytics.metrics import FORMULA, METRICS, parts_of
 from analytics.tables import Column, Table
 from etl.landing import escaped
@@ -33,8 +34,10 @@ SHEET_ROWS = 100_000
 CELL = 32_767  # characters that Excel takes in a cell
 FORMATS = {
     "date": "d mmm yyyy", "money": "#,##0.00", "share": "0.0 %", "count": "#,##0", "days": "0.0", "ratio": "0.00",
+    "change": "+0.0;-0.0;0.0",
 }  # fmt: skip
 UNIT_WORDS = {"share": "%", "days": "days"}
+CHANGE = re.compile(rf"([-+{MINUS}]?)([\d,]+(?:\.\d+)?) (%|pp)$")
 
 
 def export_response(tables: Sequence[Table], form: str, name: str, about: dict[str, str]) -> HttpResponse:
@@ -44,6 +47,7 @@ def export_response(tables: Sequence[Table], form: str, name: str, about: dict[s
     workbook's head says, in order: {"Page": ..., "Tab": ..., "Period": ..., "Store": ..., "Filters": ...,
     "Data to": ..., "Build": ...}; entries without a value are left out.
     """
+    tables = [_typed(table) for table in tables]
     content = csv_bytes(tables) if form == "csv" else xlsx_bytes(tables, about)
     plain = re.sub(r"[^a-z0-9.]+", "-", name.lower().removeprefix("moonwalk-")).strip("-.")
     return HttpResponse(
@@ -60,6 +64,26 @@ def header(column: Column) -> str:
     """A column's label with its unit: "Revenue (Dhs)", "Share (%)"."""
     unit = frame.currency() if column.unit == "money" else UNIT_WORDS.get(column.unit, "")
     return f"{column.label} ({unit})" if unit else column.label
+
+
+def _typed(table: Table) -> Table:
+    """The table with its changes as numbers: "+8.4 %" is 8.4 in a column of %, "+1.2 pp" 1.2 in one of pp."""
+    for column in (c for c in table.columns if c.unit == "change"):
+        found = [CHANGE.search(str(row.get(column.key) or "")) for row in table.rows]
+        units = {match[3] for match in found if match}
+        said = [row.get(column.key) for row, match in zip(table.rows, found, strict=True) if not match]
+        if len(units) > 1 or any(words not in (None, "", DASH) for words in said):
+            continue  # no numbers of one unit: words, then
+        moved = [match and _number(match) for match in found]
+        rows = tuple(row | {column.key: by} for row, by in zip(table.rows, moved, strict=True))
+        named = replace(column, label=" ".join([column.label, *(f"({unit})" for unit in units)]))
+        table = replace(table, rows=rows, columns=tuple(named if c == column else c for c in table.columns))
+    return table
+
+
+def _number(change: re.Match) -> float:
+    size = float(change[2].replace(",", ""))
+    return -size if change[1] in ("-", MINUS) else size
 
 
 def _known(value):
@@ -188,7 +212,8 @@ def _widths(tables: Sequence[Table]) -> list[int]:
 
 
 def _definitions(book: xlsxwriter.Workbook, tables: Sequence[Table]) -> None:
-    """The tables' metrics and those that their formulas are made of, in the order of METRICS."""
+    """The tables' metrics and those that their formulas are made of, in the order of METRICS; then what else the
+    tables say of their columns."""
     sheet = book.add_worksheet("Definitions")
     bold, wrap = book.add_format({"bold": True, "bottom": 1}), book.add_format({"text_wrap": True, "valign": "top"})
     columns = (("Metric", 36), ("Unit", 12), ("Definition", 90), ("Formula", 60), ("Name in the API", 32))
@@ -196,11 +221,15 @@ def _definitions(book: xlsxwriter.Workbook, tables: Sequence[Table]) -> None:
         sheet.write_string(0, i, label, bold)
         sheet.set_column(i, i, width)
     sheet.freeze_panes(1, 0)
-    for at, name in enumerate(_defined(tables), 1):
-        metric = METRICS[name]
-        formula = "".join(words for words, _ in handbook.formula(name))
-        unit = {"money": frame.currency(), "share": "%", "ratio": "number"}.get(metric.unit, metric.unit)
-        for i, text in enumerate((metric.label, unit, metric.description, formula, name)):
+    lines = [
+        (m.label, m.unit, m.description, "".join(words for words, _ in handbook.formula(m.name)), m.name)
+        for m in (METRICS[name] for name in _defined(tables))
+    ]
+    columns = dict.fromkeys(c for table in tables for c in table.columns if c.about)
+    lines += [(c.label, c.unit, c.about, "", "") for c in columns]
+    for at, (label, unit, *texts) in enumerate(lines, 1):
+        unit = {"money": frame.currency(), "share": "%", "ratio": "number"}.get(unit, unit)
+        for i, text in enumerate((label, unit, *texts)):
             sheet.write_string(at, i, escaped(text), wrap)
 
 

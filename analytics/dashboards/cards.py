@@ -132,9 +132,9 @@ def as_tables(state: State) -> list[Table]:
         bases = [p for p in (period, data.before(period), data.year_before(period)) if p]
         rows = tuple({"period": p.option} | {key: get(p) for key, get in getters.items()} for p in bases)
         tables.append(Table("cards", state.tab.label, tuple(columns), rows, metrics=state.tab.metrics))
-    facts = [raw for fact in _facts(state) for raw in fact["raw"]]
+    facts = [(*raw, fact["about"] * (not i)) for fact in _facts(state) for i, raw in enumerate(fact["raw"])]
     if facts:
-        columns = tuple(Column(f"f{i}", label, unit) for i, (label, _, unit) in enumerate(facts))
-        rows = ({f"f{i}": value for i, (_, value, _) in enumerate(facts)},)
+        columns = tuple(Column(f"f{i}", label, unit, about=about) for i, (label, _, unit, about) in enumerate(facts))
+        rows = ({f"f{i}": value for i, (_, value, *_) in enumerate(facts)},)
         tables.append(Table("facts", f"{state.tab.label}, as of today's data", columns, rows))
     return tables

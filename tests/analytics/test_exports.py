@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from analytics import exports
+from analytics.formats import DASH, MINUS
 from analytics.metrics import METRICS
 from analytics.tables import UNITS, Column, Table
 
@@ -154,6 +155,36 @@ def test_the_second_sheet_defines_the_metrics_and_what_they_are_made_of():
     assert [row[4] for row in rows[1:]] == ["items", "revenue", "revenue_per_item"]
     assert rows[3] == ["Revenue per item", "Dhs", "Revenue / items.", "Revenue / Items", "revenue_per_item"]
     assert rows[1][2] == METRICS["items"].description
+
+
+def test_a_column_that_says_what_it_means_is_defined_too():
+    table = Table("t", "Owed", (Column("v", "Overdue", "money", about="Past its due day."),), ())
+    sheet = read_xlsx(exports.export_response([table], "xlsx", "x", {}))["Definitions"]
+    assert [cell.value or "" for cell in sheet[2]] == ["Overdue", "Dhs", "Past its due day.", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("words", "header", "numbers"),
+    [
+        (["+8.4 %", f"{MINUS}1,234 %", None, DASH, "0.0 %"], "On Jan (%)", [8.4, -1234, None, None, 0]),
+        (["\N{BLACK UP-POINTING TRIANGLE} +1.2 pp", f"{MINUS}5.8 pp", "", None, "0.0 pp"], "On Jan (pp)",
+         [1.2, -5.8, None, None, 0]),
+        ([DASH, None, "", DASH, DASH], "On Jan", [None] * 5),
+    ],
+)  # fmt: skip
+def test_a_change_is_a_number(words, header, numbers):
+    table = Table("t", "Moved", (Column("v", "On Jan", "change"),), tuple({"v": w} for w in words))
+    sheet = read_xlsx(exports.export_response([table], "xlsx", "x", {}))["Figures"]
+    assert [sheet.cell(i, 1).value for i in range(2, 8)] == [header, *numbers]
+    assert {sheet.cell(i, 1).number_format for i in range(3, 8) if sheet.cell(i, 1).value} <= {"+0.0;-0.0;0.0"}
+    text = ["" if n is None else f"{n:g}" for n in numbers]
+    assert [r[0] if r else "" for r in read_csv(exports.export_response([table], "csv", "x", {}))] == [header, *text]
+
+
+def test_changes_of_two_kinds_stay_words():
+    table = Table("t", "Moved", (Column("v", "On Jan", "change"),), ({"v": "+1.0 %"}, {"v": "+1.0 pp"}))
+    rows = read_csv(exports.export_response([table], "csv", "x", {}))
+    assert rows == [["On Jan"], ["'+1.0 %"], ["'+1.0 pp"]]
 
 
 def test_every_metric_can_be_defined():
