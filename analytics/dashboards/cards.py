@@ -15,6 +15,10 @@ SPARK_PERIODS = 13
 def cards(state: State) -> list[dict]:
     """The tab's cards: metric, label, about, subject, before, value, after, so_far, changes (of Change), spark (SVG
     path), end (the line's last point), parts (dicts of label, value, change, url), note, why, follow, definition."""
+    return state.build.kept(("cards", *state.key), lambda _: _cards(state))
+
+
+def _cards(state: State) -> list[dict]:
     return [_card(state, card) for card in state.tab.cards if _may_see(state, card)] + _facts(state)
 
 

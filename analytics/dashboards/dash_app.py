@@ -89,7 +89,8 @@ def register(dashboard: frame.Dashboard) -> PersonaApp:
         try:
             build = queries.current(access.store_of(user))
             state = frame.read_state(dashboard, dict(parse_qsl((search or "").lstrip("?"))), build)
-            return [component(chart) for chart in blocks.charts(state)], []
+            drawn = blocks.charts(state)
+            return build.kept(("components", *state.key), lambda _: [component(chart) for chart in drawn]), []
         except MoonwalkError as error:
             log.warning("charts of %s: %s", dashboard.page, error)
             return [], [html.P(str(error), className="say bad")]

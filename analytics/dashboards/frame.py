@@ -6,6 +6,7 @@ Figures                                 the metrics of one tab in one build, eve
 cards.py, by_period.py, blocks.py       cards, charts and tables with their numbers, for a template, Dash, an export
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -22,6 +23,7 @@ from analytics.formats import Change, Number, change
 from analytics.metrics import FORMULA, METRICS, parts_of
 from analytics.tables import slug
 from etl.business import Business, Store, load_business
+from etl.errors import WarehouseError
 
 ALL_STORES = "all"
 # What a page may be filtered by beside its store: the URL's parameter (a field of Filters) -> its words.
@@ -447,11 +449,13 @@ class State:
             for d, value in chosen.items() if value is not None
         ]  # fmt: skip
 
-    @property
+    @cached_property
     def key(self) -> tuple:
-        """What distinguishes the tab's content from others of the same build."""
+        """What distinguishes the tab's content from others of the same build: where it is, and the business file, which
+        has its words."""
         store = self.store.slug if self.store else ALL_STORES
-        return (self.dashboard.page, self.tab.slug, self.grain.name, self.period.key, store, self.filters, self.least)
+        place = (self.dashboard.page, self.tab.slug, self.grain.name, self.period.key, store, self.filters, self.least)
+        return (*place, hashlib.sha256(business().text.encode()).hexdigest())
 
 
 def _choose(what: str, params: Mapping, options: Mapping, usual: str | None, messages: list):
@@ -499,6 +503,8 @@ def _read_store(params: Mapping, build: queries.Snapshot, messages: list) -> Sto
     known = stores(build)
     if not build.only:
         return _choose("store", params, {ALL_STORES: None} | {s.slug: s for s in known}, ALL_STORES, messages)
+    if not known:  # the business file no longer has it
+        raise WarehouseError(queries.NO_SUCH_STORE.format(build.only))
     if params.get("store") not in (None, "", ALL_STORES, known[0].slug):
         messages.append(f"Your account shows {build.only} alone.")
     return known[0]

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django import template
+from django.conf import settings
 from django.utils import timezone
 
 from analytics import access, queries
@@ -74,3 +75,26 @@ def roles_of(user) -> str:
 def cells(table) -> list[dict]:
     """A Table's rows in words, for analytics/cells.html."""
     return table.cells(frame.currency())
+
+
+class Keep(template.Node):
+    def __init__(self, name: str, inner: template.NodeList):
+        self.name, self.inner = name, inner
+
+    def render(self, context) -> str:
+        if settings.DEBUG:  # whoever changes a template wants to see it
+            return self.inner.render(context)
+        state = context["state"]
+        return state.build.kept(("html", self.name, *state.key), lambda _: self.inner.render(context))
+
+
+@register.tag
+def keep(parser, token) -> Keep:
+    """{% keep cards %}...{% endkeep %}: this part of a dashboard's page is rendered once for its `state` and build.
+
+    Only for what these two decide: nothing of a reader's role or form token, and no message, may stand in it.
+    """
+    _, name = token.split_contents()
+    inner = parser.parse(("endkeep",))
+    parser.delete_first_token()
+    return Keep(name, inner)
