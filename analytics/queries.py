@@ -13,11 +13,15 @@ from django.conf import settings
 from analytics.customers import SEGMENTS, simple_clv
 from analytics.metrics import FORMULA, METRICS, NO_INVOICE, Metric, get, parts_of
 from analytics.receivables import DAYS, Ledger, bucket, start_of, summary
+from etl.errors import WarehouseError
 from etl.warehouse import Warehouse
 
 GRAINS = ("month", "week", "quarter", "day")
 WHOLE = "All stores"
 Split = str | tuple[str, ...] | None
+NO_SUCH_STORE = (
+    "Your account shows {} alone, and this data has no such store. Whoever looks after Moonwalk can name another one."
+)
 WHOLE_ONLY = "{} is a figure of the whole business, and your account shows {} alone."
 SPLITS = ("store", "area", "source", "payment_type", "item_category", "service_type")
 
@@ -236,7 +240,7 @@ _lock = threading.Lock()
 def current(only: str | None = None) -> Snapshot:
     """The published build, opened once a process; a new build is a new snapshot. `only`: see Snapshot.
 
-    Raises WarehouseError when nothing was published yet or the key does not fit.
+    Raises WarehouseError when nothing was published yet, the key does not fit, or the build doesn't know the store.
     """
     house = warehouse()
     build_id = house.current()
@@ -250,6 +254,8 @@ def current(only: str | None = None) -> Snapshot:
                 found = Snapshot(build_id, con, house.manifest(build_id))
                 _snapshots.clear()  # readers of the old build keep it alive until they are done
                 _snapshots[key] = found
+    if only and only not in found.values("store"):
+        raise WarehouseError(NO_SUCH_STORE.format(only))
     return found.restricted(only)
 
 
