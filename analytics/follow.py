@@ -212,7 +212,7 @@ def _ask(place: Place, limit: int | None) -> tuple[Table, str, bool]:
     ask = place.state.build.by_customer if place.show == "customers" else place.state.build.rows
     state = place.state
     found: Behind = ask(place.metric.name, state.grain.name, state.period.key, filters=state.filters, **how)
-    return _table(place, columns, found), sort, descending
+    return _table(place, columns, found, linked=limit is not None), sort, descending
 
 
 def _customer_columns(place: Place) -> tuple[Column, ...]:
@@ -237,14 +237,19 @@ def _row_columns(place: Place) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _table(place: Place, columns: tuple[Column, ...], found: Behind) -> Table:
-    customers = place.show == "customers"
-    rows = []
-    for row in found.frame.iter_rows(named=True):
-        url = reverse("customer", args=[row["customer_id"]])
-        if customers:
-            url = place.url(show="rows", customer=row["customer_id"], q=None, sort=None, p=None)
-        rows.append(row | {"#url": url if customers else f"{url}?find={row['order_id']}#{row['order_id']}"})
+def _leads(place: Place, row: dict) -> str:
+    """Where a row leads: from a customer to the rows of theirs, from a row to its customer, at that order."""
+    if place.show == "customers":
+        return place.url(show="rows", customer=row["customer_id"], q=None, sort=None, p=None) + "#behind"
+    said = urlencode({"find": row["order_id"]})
+    return f"{reverse('customer', args=[row['customer_id']])}?{said}#{row['order_id']}"
+
+
+def _table(place: Place, columns: tuple[Column, ...], found: Behind, linked: bool) -> Table:
+    """The rows as a Table; linked: each leads on (a file of 100,000 rows needs no addresses)."""
+    customers, rows = place.show == "customers", found.frame.to_dicts()
+    if linked:
+        rows = [row | {"#url": _leads(place, row)} for row in rows]
     what = "customer" if customers else "order or payment" if found.mart == "sales" else "item line"
     many = "customers" if customers else "orders and payments" if found.mart == "sales" else "item lines"
     note = f"{found.total:,} {what if found.total == 1 else many}"
