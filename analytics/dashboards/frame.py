@@ -24,7 +24,6 @@ from analytics.metrics import FORMULA, METRICS, parts_of
 from analytics.tables import slug
 from etl.business import Business, Store, load_business
 from etl.errors import WarehouseError
-from etl.errors import WarehouseError
 
 ALL_STORES = "all"
 # What a page may be filtered by beside its store: the URL's parameter (a field of Filters) -> its words.
@@ -504,8 +503,6 @@ def _read_store(params: Mapping, build: queries.Snapshot, messages: list) -> Sto
     known = stores(build)
     if not build.only:
         return _choose("store", params, {ALL_STORES: None} | {s.slug: s for s in known}, ALL_STORES, messages)
-    if not known:  # the business file no longer has it
-        raise WarehouseError(queries.NO_SUCH_STORE.format(build.only))
     if not known:  # the business file no longer has it
         raise WarehouseError(queries.NO_SUCH_STORE.format(build.only))
     if params.get("store") not in (None, "", ALL_STORES, known[0].slug):
