@@ -31,7 +31,9 @@
       button.textContent = "Copied";
     }));
   });
-  /* On a phone the page that is open may lie outside the navigation's window. */
-  const here = document.querySelector(".pages [aria-current]");
-  if (here) here.parentElement.scrollLeft = here.offsetLeft - 16;
+  /* On a phone the page or tab that is open may lie outside its row's window. */
+  document.querySelectorAll(".pages [aria-current], .tabs [aria-current]").forEach((here) => {
+    const row = here.parentElement;
+    row.scrollLeft += here.getBoundingClientRect().left - row.getBoundingClientRect().left - 40;
+  });
 })();
