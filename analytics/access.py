@@ -160,7 +160,10 @@ def dash_view(view, route_name: str = "", **_) -> Callable:
             raise Http404
         if not can_see(request.user, ident):
             return HttpResponse("Your account doesn't open this page.", status=403, content_type="text/plain")
+        changed = request.session.modified
         response = view(request, *args, ident=ident, **kwargs)
+        # It puts an empty state into the session at each callback, which would be a write to the database each time.
+        request.session.modified = changed
         return _script(response) if route_name in SCRIPTS else response
 
     guarded.login_required = False  # not public: a script wants 401, the middleware would send it to a sign-in page

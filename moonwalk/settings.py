@@ -157,8 +157,9 @@ if REDIS_URL:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
-# Every dashboard callback saves the session: in a signed cookie that costs no write to the database.
-SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+# A session is a row, so that signing out ends it wherever its cookie was copied to. Not the cached backend: without
+# Redis each process has a cache of its own, and another one would go on believing in the session.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_migrate
 
 
@@ -11,3 +12,9 @@ class OperationsConfig(AppConfig):
 
         post_migrate.connect(roles.make_groups, sender=self)
         post_migrate.connect(roles.make_lock, sender=self)
+        user_logged_in.connect(_forget_old_sessions)
+
+
+def _forget_old_sessions(request, **kwargs) -> None:
+    """Sessions that ran out stay as rows: each sign-in clears them away."""
+    request.session.clear_expired()

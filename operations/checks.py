@@ -81,7 +81,7 @@ def warehouse_key(app_configs, **kwargs):
 
 @register(Tags.security)
 def secret_key_is_secret(app_configs, **kwargs):
-    """The length is checked always, not only with --deploy: sessions are signed with this key alone."""
+    """The length is checked always, not only with --deploy: share links are signed with this key alone."""
     if settings.DEBUG:
         return []
     if not settings.SECRET_KEY_IS_KEPT:
@@ -96,7 +96,7 @@ def secret_key_is_secret(app_configs, **kwargs):
     if len(settings.SECRET_KEY) < 40 or len(set(settings.SECRET_KEY)) < 5 or "change" in settings.SECRET_KEY.lower():
         return [
             Error(
-                "SECRET_KEY is weak: who guesses it can sign in as anybody.",
+                "SECRET_KEY is weak: who guesses it opens every share link.",
                 id="moonwalk.E005",
                 hint="Leave it empty (one is made and kept in the data folder), or set 50 random characters: "
                 "python -c 'import secrets; print(secrets.token_urlsafe(50))'",

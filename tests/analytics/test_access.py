@@ -2,12 +2,17 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 from django.http import HttpResponse, HttpResponseRedirect
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 from django.urls.resolvers import URLPattern
+from django.utils import timezone
 
 from analytics import access
 from analytics.dashboards import DASHBOARDS
@@ -262,11 +267,34 @@ def test_an_unknown_dashboard_is_not_found_and_a_page_without_one_neither(as_):
 
 
 def test_dash_view_keeps_the_exemption_from_csrf_that_the_dashboards_script_needs(people, golden_data):
-    from django.test import Client
-
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(people["layla"])
     assert ask(strict, "/dash/app/executive/_dash-update-component").status_code == 200
+
+
+def test_a_copied_session_ends_with_the_sign_out(as_, golden_data):
+    client, thief = as_("layla"), Client()
+    thief.cookies.load({"sessionid": client.cookies["sessionid"].value})
+    assert thief.get("/executive/").status_code == 200
+    client.post("/logout/")
+    assert thief.get("/executive/").status_code == 302
+
+
+def test_a_chart_and_a_page_write_nothing_to_the_database(as_, golden_data):
+    client = as_("layla")
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get("/executive/").status_code == 200
+        assert ask(client, "/dash/app/executive/_dash-update-component").status_code == 200
+    assert [q["sql"] for q in asked if not q["sql"].startswith("SELECT")] == []
+
+
+def test_signing_in_clears_away_sessions_that_ran_out(as_, people):
+    from django.contrib.sessions.models import Session
+
+    old = Session.objects.create(session_key="old", session_data="", expire_date=timezone.now() - timedelta(days=1))
+    as_("layla")
+    assert not Session.objects.filter(pk=old.pk).exists()
+    assert Session.objects.count() == 1
 
 
 def test_a_script_is_kept_by_the_browser_for_a_year(as_):
