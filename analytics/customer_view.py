@@ -48,14 +48,15 @@ def _facts(who: dict, contacts: set[str], only: str | None) -> list[tuple[str, s
 def _lifetime(who: dict, lifetime: dict | None) -> list[dict]:
     """The cards of all time: label, value, note."""
     money = frame.currency()
-    kept = "the old system kept none" if who["source"] == "Legacy" else "of earned orders"
+    old = who["source"] == "Legacy"
     cards = [
         ("Revenue", with_unit(who["revenue"], "money", money), "of all time"),
         ("Orders", number(who["orders"]), "earned so far"),
-        ("Items", number(who["items"]), kept),
+        ("Items", number(None if old else who["items"]), "the old system kept none" if old else "of earned orders"),
         ("Average order", with_unit(who["average_order"], "money", money), "revenue of orders / orders"),
         ("Last order", words(who["last_earned"], "date", ""), f"first: {words(who['first_earned'], 'date', '')}"),
-        ("Owed", with_unit(who["balance"], "money", money), "earned and unpaid, on the exports' date"),
+        ("Owed", with_unit(None if old else who["balance"], "money", money),
+         "the old system's orders count as paid" if old else "earned and unpaid, on the exports' date"),
     ]  # fmt: skip
     if lifetime and lifetime["expected_purchases"] is not None:
         alive = lifetime["alive"]
@@ -106,15 +107,16 @@ def _chart(months: list[dict]) -> dict | None:
         return None
     money, step = frame.currency(), _step(top)
     highest = step * -(-top // step)
-    bars = []
+    bars, every = [], 3 if len(shown) > 12 else 1
+    first = (len(shown) - 1) % every  # where there are many months every third has a word, the last one too
     for i, m in enumerate(shown):
         day: date = m["first_day"]
         value = with_unit(m["revenue"], "money", money)
         bars.append({
             "height": round(max(float(m["revenue"]), 0) / highest * 100, 2),
             "month": f"{day:%b %Y}", "so_far": not m["closed"], "value": value, "orders": m["orders"],
-            "tick": f"{day:%b}" if (len(shown) - 1 - i) % (3 if len(shown) > 12 else 1) == 0 else "",
-            "year": f"{day:%Y}" if i == 0 or day.month == 1 else "",
+            "tick": f"{day:%b}" if i % every == first else "",
+            "year": f"{day:%Y}" if i == first or (i % every == first and day.month <= every) else "",
         })  # fmt: skip
     best = max(bars, key=lambda b: b["height"])
     return {

@@ -1200,8 +1200,9 @@ def lifetime_summary(con: duckdb.DuckDBPyConnection) -> dict:
 # Everything a customer ever had: sales rows, a business account's orders, and item lines whose order is not in Orders.
 HISTORY = """
     SELECT order_id, kind::VARCHAR AS kind, source::VARCHAR AS source, store::VARCHAR AS store, placed, earned_date,
-        collected, delivery, pickup, pieces::DOUBLE AS pieces, total, collections, paid,
-        payment_type::VARCHAR AS payment_type, payment_date
+        collected, delivery, pickup, pieces::DOUBLE AS pieces, total,
+        CASE WHEN source <> 'Legacy' THEN collections END AS collections,  -- the old system kept no payments
+        CASE WHEN source <> 'Legacy' THEN paid END AS paid, payment_type::VARCHAR AS payment_type, payment_date
     FROM sales WHERE customer_id = $customer{store}
     UNION ALL BY NAME
     SELECT order_id, 'Order' AS kind, 'CC_2025' AS source, store::VARCHAR AS store, placed, cleaned AS earned_date,
