@@ -1,0 +1,182 @@
+"""A filter, a store, a person kept to one change a tab's numbers to what the metrics say of the same; nonsense none."""
+
+from html import unescape
+from urllib.parse import urlencode
+
+import pytest
+
+from analytics import queries, receivables
+from analytics.dashboards import DASHBOARDS, blocks, frame
+from analytics.dashboards.frame import Chart
+from analytics.formats import DASH
+from analytics.metrics import METRICS
+from analytics.tables import slug
+from tests.analytics import reading
+from tests.analytics.tabs import EXPECTED, PERIODS, TABS, VALUES, asked, cards_of, drawn, reads, state_of
+
+pytestmark = pytest.mark.django_db
+# Cards that no person of one store gets.
+OF_THE_WHOLE = {
+    "simple_clv", "top_customers_share", "customers_for_80", "alive", "expected_purchases", "expected_value"
+}  # fmt: skip
+FILTERED = [(page, tab, d) for page, tab in TABS for d in DASHBOARDS[page].tab(tab).takes if d in VALUES]
+
+
+@pytest.mark.parametrize(("page", "tab", "dimension"), [f for f in FILTERED if DASHBOARDS[f[0]].tab(f[1]).cards])
+def test_a_filter_counts_its_rows_alone(get, build, page, tab, dimension):
+    declared, value = DASHBOARDS[page].tab(tab), VALUES[dimension]
+    params = {"tab": tab, "grain": "month", "period": "2026-02"}
+    html, whole = get(page, **params, **{dimension: slug(value)}), reading.cards(get(page, **params))
+    seen, changed = reading.cards(html), 0
+    by = {dimension: value} | ({"segment_month": "2026-02"} if dimension == "segment" else {})
+    for card, metric, label in cards_of(declared):
+        shown = seen[card.metric].value if label is None else seen[card.metric].parts[label]
+        if not queries.can_filter(metric, dimension):
+            assert shown == DASH, metric
+            continue
+        number = asked(build, metric, "month", "2026-02", **by)
+        assert shown == reads(number, metric, "Dhs" if label is None else ""), metric
+        by_golden = EXPECTED["month_dimensions"]["2026-02"].get(dimension, {}).get(value, {})
+        assert by_golden.get(metric, number) == pytest.approx(number, abs=1e-6)
+        changed += shown != (whole[card.metric].value if label is None else whole[card.metric].parts[label])
+    assert changed, "a filter that changes nothing"
+    label = f"{frame.DIMENSIONS[dimension]}: {value}"
+    assert reading.chips(html) == {label: f"/{page}/?{urlencode(params | {'store': 'all'})}"}
+    assert f'name="{dimension}" value="{slug(value)}"' in html, "the list of periods would lose the filter"
+
+
+@pytest.mark.parametrize(("page", "tab", "dimension"), [f for f in FILTERED if f[2] != "segment"])
+def test_a_filter_counts_in_the_charts_too(build, page, tab, dimension):
+    value = VALUES[dimension]
+    params = {"tab": tab, "grain": "month", "period": "2026-02"}
+    before = {c["id"]: c for c in blocks.charts(state_of(build, page, **params))}
+    after = {c["id"]: c for c in blocks.charts(state_of(build, page, **params, **{dimension: slug(value)}))}
+    differ = {name for name, chart in after.items() if drawn(chart["figure"]) != drawn(before[name]["figure"])}
+    declared = DASHBOARDS[page].tab(tab)
+    stay = {c.id for c in declared.charts if isinstance(c, Chart) and c.split == dimension and c.form == "shares"}
+    assert after and differ >= set(after) - stay - {"segments-chart"}  # RFM is of the whole business, and says so
+    for chart in (c for c in declared.charts if isinstance(c, Chart) and c.form == "bars" and c.id in after):
+        assert after[chart.id]["table"].rows[-1]["value"] == asked(
+            build, chart.metric, "month", "2026-02", **{dimension: value}
+        )
+
+
+def test_two_filters_and_a_store_count_together(get, build):
+    html = get("operations", tab="service-mix", period="2026-02", store="hielo", area="outer-abu-dhabi",
+               service_type="dry-cleaning")  # fmt: skip
+    by = {"store": "Hielo", "area": "Outer Abu Dhabi", "service_type": "Dry Cleaning"}
+    assert reading.cards(html)["items"].value == reads(asked(build, "items", "month", "2026-02", **by), "items")
+    assert len(reading.chips(html)) == 2
+    for url in reading.chips(html).values():
+        assert "store=hielo" in url and ("area=" in url) != ("service_type=" in url)
+
+
+@pytest.mark.parametrize("who", ["layla", "hala"])
+@pytest.mark.parametrize("grain", ["month", "week"])
+@pytest.mark.parametrize(("page", "tab"), TABS)
+def test_a_store_and_who_is_kept_to_it_see_its_figures(get, build, page, tab, grain, who):
+    """hala is kept to Hielo, layla chooses it: the same figures, less those of the whole business."""
+    declared, period = DASHBOARDS[page].tab(tab), PERIODS[grain][0]
+    if declared.monthly and grain == "week":
+        return
+    chosen = {"store": "hielo"} if who == "layla" else {}
+    html = get(page, who, tab=tab, grain=grain, period=period, **chosen)
+    if declared.whole:
+        if who == "hala":
+            assert reading.messages(html) == [f"There is no tab “{tab}”, so this is the usual one."]
+            assert f"?tab={tab}&" not in html
+        else:
+            assert "Figures of the whole business, whatever store is chosen (Hielo)." in unescape(html)
+        return
+    seen = reading.cards(html)
+    shown = [(c, m, label) for c, m, label in cards_of(declared) if not (who == "hala" and METRICS[c.metric].whole)]
+    for card, metric, label in shown:
+        whole = METRICS[metric].whole
+        if whole and who == "hala":
+            assert label not in seen[card.metric].parts
+            continue
+        number = asked(build, metric, grain, period, **({} if whole else {"store": "Hielo"}))
+        value = seen[card.metric].value if label is None else seen[card.metric].parts[label]
+        assert value == reads(number, metric, "Dhs" if label is None else ""), metric
+        assert label is not None or whole == (" all stores " in f" {seen[card.metric].label} ")
+    if who == "hala":
+        assert "All stores" not in html and 'name="store"' not in html
+        assert not OF_THE_WHOLE & set(seen)
+
+
+def test_who_is_kept_to_a_store_sees_it_whatever_the_address_says(get, build):
+    html = get("executive", "hala", period="2026-02", store="moon-walk")
+    assert reading.messages(html) == ["Your account shows Hielo alone."]
+    assert reading.cards(html)["revenue"].value == reads(
+        asked(build, "revenue", "month", "2026-02", store="Hielo"), "revenue"
+    )
+
+
+def test_what_a_store_is_owed_is_its_own(get, build):
+    shops = [reading.tables(get("finance", tab="outstanding", store=s))["aging"][1:] for s in ("hielo", "moon-walk")]
+    for (name, (orders, amount)), *rows in zip(EXPECTED["outstanding"]["aging"].items(), *shops, strict=True):
+        assert sum(int(row[1]) for row in rows) == orders, name
+        together = sum(float(row[2].removeprefix("Dhs ").replace(",", "")) for row in rows)
+        assert together == pytest.approx(amount, abs=1)
+    mine = receivables.total(queries.current(only="Hielo").ledger().orders)
+    assert reading.cards(get("finance", "hala", tab="outstanding"))["outstanding"].value == reads(mine, "revenue")
+
+
+# --- What the address says wrongly ---------------------------------------------------------------------------------
+
+USUAL = "so this is the usual one."
+WRONG = [
+    ("executive", {"area": "paris"}, f"There is no area “paris”, {USUAL}"),
+    ("executive", {"segment": "champions"}, "This tab isn't filtered by segment: it shows all."),
+    ("executive", {"tab": "insights", "area": "other"}, "This tab isn't filtered by area: it shows all."),
+    ("executive", {"payment_type": "cash"}, "This tab isn't filtered by payment method: it shows all."),
+    ("customers", {"segment": "kings"}, f"There is no segment “kings”, {USUAL}"),
+    ("customers", {"grain": "week", "period": "2026-W09"}, "This tab is by month."),
+    ("customers", {"tab": "cohort", "segment": "loyal"}, "This tab isn't filtered by segment: it shows all."),
+    ("operations", {"item_category": "home-linens"}, "This tab isn't filtered by category: it shows all."),
+    ("operations", {"tab": "service-mix", "service_type": "ironing"}, f"There is no service type “ironing”, {USUAL}"),
+    ("operations", {"tab": "acquisition"}, f"There is no tab “acquisition”, {USUAL}"),
+    ("finance", {"tab": "concentration", "area": "other"}, "This tab isn't filtered by area: it shows all."),
+    ("finance", {"period": "1999-01"}, "There is no month “1999-01” in the data, so this is February 2026."),
+]
+
+
+@pytest.mark.parametrize(("page", "params", "said"), WRONG)
+def test_what_does_not_fit_gives_a_message_and_the_usual(get, page, params, said):
+    html = unescape(get(page, **params))
+    assert reading.messages(html) == [said]
+    assert reading.chips(html) == {}
+
+
+def test_a_week_becomes_the_month_it_lies_in_on_a_tab_by_month(get):
+    assert "November 2025" in get("customers", grain="week", period="2025-W47")
+
+
+@pytest.mark.parametrize(("page", "tab"), TABS)
+def test_nonsense_breaks_no_tab(get, page, tab):
+    nonsense = dict.fromkeys((*frame.DIMENSIONS, "store", "period", "grain", "least"), "' OR 1=1 --<script>")
+    html = get(page, tab=tab, **nonsense)
+    assert "<script>" not in html.split("<main")[1].split("</main>")[0].replace('<script src', "")
+    assert reading.messages(html) and reading.chips(html) == {}
+
+
+@pytest.mark.parametrize("least", ["abc", "-5", "1e9", "٣", "99999999", ""])
+def test_an_amount_that_is_none_lists_all(get, build, least):
+    html = get("customers", tab="lifetime", least=least)
+    assert len(reading.tables(html)["call-list"]) - 1 == build.call_list().height
+
+
+def test_the_call_list_is_narrowed_by_segment_and_amount(get, build):
+    html = get("customers", tab="lifetime", segment="at-risk", least="500")
+    wanted = build.call_list(segment="At Risk", min_value=500)
+    rows = reading.tables(html)["call-list"][1:]
+    assert 0 < len(rows) == wanted.height < build.call_list().height
+    assert {row[3] for row in rows} == {"At Risk"}
+
+
+def test_an_undated_tab_is_of_the_exports_day_whatever_period_is_chosen(get):
+    for page, tab in (("customers", "lifetime"), ("finance", "outstanding")):
+        html = get(page, tab=tab, period="2025-03")
+        assert "As of 5 March 2026" in html and 'aria-label="Period"' not in html
+        assert reading.tables(html) == reading.tables(get(page, tab=tab))
+        assert 'name="period" value="2025-03"' in html, "the period would be lost on the next tab"
