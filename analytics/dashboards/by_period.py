@@ -50,7 +50,7 @@ def said_of(period: Period) -> str:
     return period.name if period.closed else f"{period.name}, so far"
 
 
-def _note(data: Figures, metrics: Sequence[str], window: list[Period], *first: str) -> str:
+def _note(data: Figures, metrics: Sequence[str], window: list[Period], *first: str, form: str = "bars") -> str:
     """A chart's line of words: what is drawn, what is shaded, hatched or missing."""
     bands = _bands(window)
     gaps = {
@@ -59,8 +59,9 @@ def _note(data: Figures, metrics: Sequence[str], window: list[Period], *first: s
         if any(p and not data.kept(m, p) for p in (*window, *map(data.year_before, window)))
     }
     shaded = f"Shaded: {listed(b.name for b in bands)} (calculated)." if bands else ""
-    hatched = "" if window[-1].closed else "Hatched: not over yet."
-    lacking = f"The old system kept no {' and no '.join(sorted(gaps))}: such periods have no line." if gaps else ""
+    hatched = "" if window[-1].closed else plot.SO_FAR["lines" if form == "lines" else "bars"]
+    drawn = "bar" if form in ("stacked", "shares", "grouped") else "line"
+    lacking = f"The old system kept no {' and no '.join(sorted(gaps))}: such periods have no {drawn}." if gaps else ""
     return " ".join(text for text in (*first, shaded, hatched, lacking) if text)
 
 
@@ -278,7 +279,7 @@ def _several(state: State, chart: Chart) -> dict:
         | {f"s{i}": values[at] for i, (_, _, values, _) in enumerate(found)}
         for at, p in enumerate(window)
     )
-    table = Table(chart.id, title, columns, rows, _note(data, names, window, says), tuple(dict.fromkeys(names)))
+    table = Table(chart.id, title, columns, rows, _note(data, names, window, says, form=chart.form), tuple(dict.fromkeys(names)))
     return _chart(state, chart, drawn, table, _alt_of(state, title, columns, rows))
 
 
