@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -97,6 +98,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "moonwalk.static.StaticConfig",  # django.contrib.staticfiles, which collects less
     "django.contrib.humanize",
+    "axes",  # counts wrong passwords
     "django_plotly_dash",
     "ninja",  # the page that shows what the API can do
     "analytics",
@@ -114,6 +116,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django_plotly_dash.middleware.BaseMiddleware",  # innermost: it changes the page's length
 ]
 ROOT_URLCONF = "moonwalk.urls"
@@ -168,6 +171,18 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Ten wrong passwords for one name from one address: then that pair waits, the right password too. Counted in the
+# database, as processes share no cache without Redis. Behind a proxy all have its address: a name then waits alone.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -278,5 +293,6 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {name: {"level": env("LOG_LEVEL")} for name in ("moonwalk", "etl", "analytics", "operations")},
+    "loggers": {name: {"level": env("LOG_LEVEL")} for name in ("moonwalk", "etl", "analytics", "operations")}
+    | {"axes": {"level": "ERROR"}},  # its warnings name whoever mistyped a password
 }
