@@ -5,14 +5,15 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
 from django.core import signing
 from django.test import Client
 from django.utils import timezone
 
 from analytics import queries, share
 from analytics.dashboards import DASHBOARDS, frame
-from analytics.models import ShareLink, StoreAccess
+from analytics.models import ApiToken, ShareLink, StoreAccess, api_token_find, api_token_make
 from operations import checks
 from tests.conftest import GOLDEN
 
@@ -421,3 +422,51 @@ def test_the_list_asks_the_same_of_ten_links_as_of_one(link, as_, django_assert_
 def test_the_lists_are_not_for_the_roles(name, as_, golden_data):
     for model in ("sharelink", "apitoken"):
         assert as_(name).get(f"/admin/analytics/{model}/").status_code in (302, 403)
+
+
+# --- API tokens, in the admin ---------------------------------------------------------------------------------------
+
+TOKENS = "/admin/analytics/apitoken/"
+
+
+def shown_token(answer) -> str:
+    return re.search(r'id="token-text"[^>]*value="(mw_[\w-]+)"', answer.content.decode())[1]
+
+
+def test_a_token_is_shown_once_and_revoked(as_, people):
+    client = as_("root")
+    answer = client.post(f"{TOKENS}add/", {"name": "Notion table", "user": people["omar"].pk})
+    text = shown_token(answer)
+    assert "no-store" in answer["Cache-Control"]
+    token = api_token_find(text)
+    assert (token.name, token.user) == ("Notion table", people["omar"])
+    for page in (TOKENS, f"{TOKENS}{token.pk}/change/", f"{TOKENS}{token.pk}/history/", "/admin/"):
+        assert text not in client.get(page).content.decode()
+    assert f"{text[:8]}…" in client.get(TOKENS).content.decode()
+    client.post(TOKENS, {"action": "revoke", "_selected_action": [token.pk]})
+    assert api_token_find(text) is None
+    assert LogEntry.objects.filter(object_id=token.pk).count() == 2  # made, revoked
+
+
+def test_nobody_makes_a_token_with_more_rights_than_their_own(as_, people, client):
+    people["omar"].is_staff = True
+    people["omar"].save()
+    people["omar"].user_permissions.set(Permission.objects.filter(codename__endswith="_apitoken"))
+    client = as_("omar")
+    client.post(f"{TOKENS}add/", {"name": "Mine", "user": people["root"].pk})
+    assert not ApiToken.objects.exists()
+    assert api_token_find(shown_token(client.post(f"{TOKENS}add/", {"name": "Mine", "user": people["omar"].pk})))
+    others, _ = api_token_make(people["root"], "The owner's")
+    assert "The owner's" not in client.get(TOKENS).content.decode()
+    client.post(TOKENS, {"action": "revoke", "_selected_action": [others.pk]})
+    others.refresh_from_db()
+    assert others.revoked_at is None
+
+
+def test_a_person_with_links_and_tokens_can_be_deleted(link, as_, people):
+    link("omar")
+    api_token_make(people["omar"], "Notion")
+    client = as_("root")
+    client.post(f"/admin/auth/user/{people['omar'].pk}/delete/", {"post": "yes"})
+    assert not ShareLink.objects.exists()
+    assert not ApiToken.objects.exists()
