@@ -279,7 +279,8 @@ def _several(state: State, chart: Chart) -> dict:
         | {f"s{i}": values[at] for i, (_, _, values, _) in enumerate(found)}
         for at, p in enumerate(window)
     )
-    table = Table(chart.id, title, columns, rows, _note(data, names, window, says, form=chart.form), tuple(dict.fromkeys(names)))
+    note = _note(data, names, window, says, form=chart.form)
+    table = Table(chart.id, title, columns, rows, note, tuple(dict.fromkeys(names)))
     return _chart(state, chart, drawn, table, _alt_of(state, title, columns, rows))
 
 

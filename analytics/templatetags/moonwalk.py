@@ -98,3 +98,9 @@ def keep(parser, token) -> Keep:
     inner = parser.parse(("endkeep",))
     parser.delete_first_token()
     return Keep(name, inner)
+
+
+@register.filter
+def opens(user, page: str) -> bool:
+    """May the reader open this page of access.PAGES?"""
+    return access.can_see(user, page)
