@@ -57,6 +57,7 @@ class Business:
     month_day_year: bool
     earliest_date: date
     payment_terms_days: int
+    dial_code: str
     legal: dict
     subscription_prefix: str
     subscription_days: int
@@ -126,6 +127,12 @@ def _payment_types(raw: list[dict]) -> tuple[Keywords, ...]:
     return rules
 
 
+def _dial_code(raw: str) -> str:
+    if not (isinstance(raw, str) and raw.isascii() and raw.isdigit() and not raw.startswith("0")):
+        raise BusinessError(f'dial_code = "{raw}": write the country code in digits alone, as "971".')
+    return raw
+
+
 def _areas(raw: list[dict]) -> tuple[Area, ...]:
     areas = tuple(Area(a["name"], *(a.get("routes", {}).get(k) for k in ("from", "to"))) for a in raw)
     if not areas or areas[-1].first is not None or any(a.first is None for a in areas[:-1]):
@@ -170,6 +177,7 @@ def load_business(path: Path | str | None = None) -> Business:
             month_day_year=raw["month_day_year"],
             earliest_date=raw["earliest_date"],
             payment_terms_days=raw["payment_terms_days"],
+            dial_code=_dial_code(raw.get("dial_code", "971")),
             legal=raw.get("legal", {}),
             subscription_prefix=raw["subscription"]["reference_prefix"].upper(),
             subscription_days=raw["subscription"]["valid_days"],

@@ -101,6 +101,7 @@ INSTALLED_APPS = [
     "axes",  # counts wrong passwords
     "django_plotly_dash",
     "ninja",  # the page that shows what the API can do
+    "auditlog",  # who changed what, when, from where
     "analytics",
     "operations",
 ]
@@ -114,6 +115,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "operations.audit.Middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",

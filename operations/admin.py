@@ -8,7 +8,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, Count, Exists, OuterRef, Q, Subquery, When
+from django.db.models import Case, Count, OuterRef, Subquery, When
 from django.http import FileResponse, Http404, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -28,6 +28,7 @@ from etl.errors import MoonwalkError
 from operations import quarantine, refresh, services
 from operations.lock import RefreshBusy
 from operations.models import Customer, FollowUp, Order, RefreshRun
+from operations.scope import customers_for, follow_ups_for, orders_for
 
 # django-plotly-dash registers two models that nobody here edits; Django's own two get the theme of the rest.
 admin.site.unregister([DashApp, StatelessApp, User, Group])
@@ -47,30 +48,6 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     pass
-
-
-def orders_for(user, orders=None):
-    """The orders that a person may look at, of a queryset or of all."""
-    orders = Order.objects.all() if orders is None else orders
-    only = store_of(user)
-    return orders.filter(store=only) if only else orders
-
-
-def customers_for(user, customers=None):
-    """The customers that a person may look at, of a queryset or of all."""
-    customers = Customer.objects.all() if customers is None else customers
-    only = store_of(user)
-    if not only:
-        return customers
-    return customers.filter(Q(store=only) | Exists(Order.objects.filter(customer=OuterRef("pk"), store=only)))
-
-
-def follow_ups_for(user, follow_ups):
-    """The follow-ups of a queryset that a person may look at: on such an order; on no order, on such a customer."""
-    if not store_of(user):
-        return follow_ups
-    on_customers = Q(order__isnull=True, customer__in=customers_for(user))
-    return follow_ups.filter(Q(order__in=orders_for(user)) | on_customers)
 
 
 class FollowUpInline(TabularInline):
@@ -129,7 +106,7 @@ class ImportedAdmin(ModelAdmin):
         for followup in [*formset.new_objects, *(changed for changed, _ in formset.changed_objects)]:
             services.followup_save(followup, user=request.user)
         for followup in formset.deleted_objects:
-            services.followup_delete(followup)
+            services.followup_delete(followup, user=request.user)
 
 
 @admin.register(Customer)
@@ -268,11 +245,11 @@ class FollowUpAdmin(ModelAdmin):
         services.followup_save(obj, user=request.user)
 
     def delete_model(self, request, obj):
-        services.followup_delete(obj)
+        services.followup_delete(obj, user=request.user)
 
     def delete_queryset(self, request, queryset):
         for followup in queryset:
-            services.followup_delete(followup)
+            services.followup_delete(followup, user=request.user)
 
 
 STATE_COLOURS = {

@@ -8,10 +8,12 @@ class OperationsConfig(AppConfig):
     verbose_name = "Customers and orders"
 
     def ready(self) -> None:
-        from operations import checks, roles  # noqa: F401  (checks register themselves)
+        from operations import audit, checks, defaults, roles  # noqa: F401  (checks register themselves)
 
         post_migrate.connect(roles.make_groups, sender=self)
         post_migrate.connect(roles.make_lock, sender=self)
+        post_migrate.connect(defaults.make_levels, sender=self)
+        audit.connect()
         user_logged_in.connect(_forget_old_sessions)
 
 

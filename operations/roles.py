@@ -2,20 +2,49 @@
 
 from django.apps import apps
 
-DESK_WORK = ("view_customer", "view_order", "view_followup", "add_followup", "change_followup")
-ADMIN_PERMISSIONS = {"Finance": DESK_WORK, "Desk": DESK_WORK}  # the other roles have no business in the admin
+# In generations: a group that is there already gets each generation once, and a person may take any of it away again.
+DESK_WORK_1 = ("view_customer", "view_order", "view_followup", "add_followup", "change_followup")
+DESK_WORK_2 = (
+    "view_payment",
+    "add_payment",
+    "correct_customer",
+    "assign_customer",
+    "view_message",
+    "add_message",
+    "view_level",
+    "view_messagetemplate",
+)
+# Who keeps the books also undoes what others recorded, and decides how customers are reminded.
+BOOKS_2 = (
+    "void_payment",
+    "void_followup",
+    "add_level",
+    "change_level",
+    "add_messagetemplate",
+    "change_messagetemplate",
+    "delete_messagetemplate",
+)
+DESK_WORK = DESK_WORK_1 + DESK_WORK_2
+GENERATIONS = {
+    "Finance": {1: DESK_WORK_1, 2: DESK_WORK_2 + BOOKS_2},
+    "Desk": {1: DESK_WORK_1, 2: DESK_WORK_2},
+}  # the other roles have no business in the admin
 
 
 def make_groups(sender=None, **kwargs) -> None:
-    """Make the groups that aren't there (after every migrate). One that exists is a person's to edit: left as it is."""
+    """Make the groups that aren't there (after every migrate). One that exists is a person's to edit: it gets what
+    this version of the program brings to its role, once, and is left as it is from then on."""
     from analytics.access import ROLES
 
-    group_model = apps.get_model("auth", "Group")
+    group_model, made_model = apps.get_model("auth", "Group"), apps.get_model("operations", "Made")
     permissions = apps.get_model("auth", "Permission").objects.filter(content_type__app_label="operations")
     for role in ROLES:
         group, made = group_model.objects.get_or_create(name=role)
-        if made:
-            group.permissions.set(permissions.filter(codename__in=ADMIN_PERMISSIONS.get(role, ())))
+        for number, names in GENERATIONS.get(role, {}).items():
+            # The first generation came with the group itself, before anything was written down.
+            _, new = made_model.objects.get_or_create(key=f"role {role}, generation {number}")
+            if made or (new and number > 1):
+                group.permissions.add(*permissions.filter(codename__in=names))
 
 
 def make_lock(sender=None, **kwargs) -> None:

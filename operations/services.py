@@ -1,19 +1,318 @@
 """Every write, as a named function: views, admin, tasks and commands call these and write nothing themselves.
 
+The desk's functions take the acting person as `user`, check what they may do and see (PermissionDenied when they may
+not), lock what they change, refuse what makes no sense (Refused, a sentence for the screen), may be repeated (the same
+request_key, or the same wish, changes nothing more), and leave entries in the audit trail. Each is one transaction.
+Locks are taken on customers or on orders, never on both, always in the order of their numbers, as the refresh does.
+
 A run's functions guard its state: a run that somebody else has ended meanwhile is never written again.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID
 
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.mail import EmailMessage
+from django.core.validators import validate_email
+from django.db import transaction
+from django.db.models import Max, QuerySet
+from django.dispatch import Signal
 from django.utils import timezone
+from django.utils.formats import date_format
 
-from operations.models import Customer, FollowUp, Order, RefreshRun
+from analytics.access import can_see
+from etl.business import load_business
+from etl.errors import MoonwalkError
+from operations import audit
+from operations.models import (
+    CONTACT,
+    CORRECTABLE,
+    WRITTEN,
+    Channel,
+    Customer,
+    FollowUp,
+    Language,
+    Level,
+    Message,
+    MessageTemplate,
+    Order,
+    Outcome,
+    Payment,
+    RefreshRun,
+    in_order,
+)
+from operations.money import NOTHING, balance, oldest_first
+from operations.phones import phone_key
+from operations.scope import customers_for, follow_ups_for, orders_for, payments_for
 
 State = RefreshRun.State
+MOST_AT_ONCE = 1000  # rows that one action changes
+TOO_MUCH = Decimal("10000000")  # no column takes more; an amount is mistyped long before
+
+# Sent after the transaction that recorded or voided payments is committed: payments (list of Payment), user.
+payments_changed = Signal()
+
+
+class Refused(MoonwalkError):
+    """What was asked for makes no sense as things stand; the text says why, for the person who asked."""
 
 
 class RunEnded(Exception):
     """A refresh wants to change a run that is no longer in the state it left it in (another process took over)."""
+
+
+# --- What all of them share ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _writing(user, *permissions: str) -> Iterator[None]:
+    """One transaction of a person who has all of these permissions of operations; its entries name them.
+
+    A rule of the database or a model that is broken inside comes out as Refused.
+    """
+    for permission in permissions:
+        if not user.has_perm(f"operations.{permission}"):
+            raise PermissionDenied(f"Your account doesn't allow this ({permission}).")
+    try:
+        with audit.acting(user), transaction.atomic():
+            yield
+    except ValidationError as error:
+        raise Refused(" ".join(error.messages)) from error
+
+
+def _lock(rows: QuerySet, ids: Iterable[str], word: str) -> list:
+    """Rows by number, locked until the transaction ends. Refused when one isn't there.
+
+    SQLite has no locks on rows: there a transaction is alone from its start (settings.py).
+    """
+    wanted = sorted({str(pk) for pk in ids})
+    if not wanted:
+        raise Refused(f"Choose a {word} first.")
+    if len(wanted) > MOST_AT_ONCE:
+        raise Refused(f"{len(wanted):,} are too many at once; choose up to {MOST_AT_ONCE:,}.")
+    found = list(in_order(rows.filter(pk__in=wanted)).select_for_update(of=("self",), no_key=True))
+    if len(found) < len(wanted):
+        missing = sorted(set(wanted) - {row.pk for row in found})
+        raise Refused(f"There is no {word} {missing[0]}." if len(missing) == 1 else f"{len(missing)} are not there.")
+    return found
+
+
+def _text(value: str | None, longest: int, what: str) -> str:
+    """Text as the database takes it. Refused when it is too long."""
+    found = (value or "").replace("\x00", "").strip()
+    if len(found) > longest:
+        raise Refused(f"{what} is too long: up to {longest:,} characters.")
+    return found
+
+
+def _choice(value: str, choices, what: str) -> str:
+    if value not in [key for key, _ in choices]:
+        raise Refused(f"“{value}” is no {what}.")
+    return value
+
+
+def _own_of_today(row, user) -> bool:
+    """Written by this person today: a slip may be taken back without further rights."""
+    return row.created_by_id == user.pk and timezone.localdate(row.created_at) == timezone.localdate()
+
+
+def _day(day: date) -> str:
+    return date_format(day, "j M Y")
+
+
+def _money(amount: Decimal) -> str:
+    return f"{load_business(settings.BUSINESS_FILE).currency} {amount:,.2f}"
+
+
+# --- Payments ------------------------------------------------------------------------------------------------------
+
+
+def payment_methods() -> tuple[str, ...]:
+    """The ways in which money comes in: the business's, without those that only promise an invoice."""
+    business = load_business(settings.BUSINESS_FILE)
+    return tuple(name for name in business.payment_types if name not in business.to_be_invoiced)
+
+
+def order_mark_paid(
+    order_ids: Iterable[str],
+    *,
+    method: str,
+    paid_on: date,
+    reference: str = "",
+    note: str = "",
+    user,
+    request_key: UUID,
+) -> list[Payment]:
+    """Record that these orders were paid in full: a payment of its balance for each that has one.
+
+    Orders already settled are passed over. The same request_key again gives the payments made the first time. Refused
+    for a day that can't be, a method that is none, an order that the latest export no longer has.
+    """
+    with _writing(user, "add_payment"):
+        orders = _lock(orders_for(user), order_ids, "order")
+        if made := _made_before(request_key, {order.pk for order in orders}):
+            return made
+        parts = [(order, due) for order in orders if (due := _balances([order])[order.pk])]
+        return _record(parts, method, paid_on, reference, note, user, request_key)
+
+
+def customer_pay(
+    customer_id: str,
+    amount: Decimal,
+    *,
+    method: str,
+    paid_on: date,
+    reference: str = "",
+    note: str = "",
+    user,
+    request_key: UUID,
+    order_ids: Iterable[str] | None = None,
+) -> list[Payment]:
+    """Record an amount that a customer paid: spread over their open orders, the oldest first; of `order_ids` alone
+    when given. One payment for each order that gets a part; the last may be paid in part.
+
+    Refused when the amount is more than those orders owe; else as order_mark_paid.
+    """
+    with _writing(user, "add_payment"):
+        amount = _amount(amount)
+        theirs = orders_for(user).filter(customer_id=customer_id)
+        if order_ids is None:
+            order_ids = [*theirs.earned().filter(paid=False).values_list("pk", flat=True)]
+            order_ids += Payment.objects.filter(request_key=request_key).values_list("order_id", flat=True)
+        if not order_ids:
+            raise Refused(f"{customer_id} owes nothing.")
+        orders = _lock(theirs, order_ids, "order")
+        if made := _made_before(request_key, {order.pk for order in orders}):
+            return made
+        due = _balances(orders)
+        orders.sort(key=lambda order: (order.placed or order.cleaned or date.max, order.pk))
+        try:
+            parts = oldest_first(amount, [(order, due[order.pk]) for order in orders])
+        except ValueError:
+            owed = sum(due.values(), NOTHING)
+            raise Refused(
+                f"{_money(amount)} is more than is owed: {_money(owed)}." if owed else f"{customer_id} owes nothing."
+            ) from None
+        return _record(parts, method, paid_on, reference, note, user, request_key)
+
+
+def payment_void(payment_id: int, *, reason: str, user, request_key: UUID) -> Payment:
+    """Undo a payment by a counter-row, which is returned; one voided already gives the counter-row there is."""
+    return payments_void([payment_id], reason=reason, user=user, request_key=request_key)[0]
+
+
+def payments_void(payment_ids: Iterable[int], *, reason: str, user, request_key: UUID) -> list[Payment]:
+    """Undo several payments, all or none. A person undoes their own of today; others' and older ones need the right
+    to void. Refused without a reason, and for a counter-row itself."""
+    with _writing(user, "add_payment"):
+        reason = _text(reason, 1000, "The reason")
+        if not reason:
+            raise Refused("Say why the payment is void.")
+        wanted = set(payment_ids)
+        orders = payments_for(user).filter(pk__in=wanted).values_list("order_id", flat=True)
+        if not orders:
+            raise Refused("There is no such payment.")
+        _lock(orders_for(user), orders, "order")
+        found = payments_for(user).filter(pk__in=wanted).select_related("voided_by").order_by("pk")
+        if len(found) < len(wanted):
+            raise Refused("There is no such payment.")
+        rows = [_void(payment, reason, user, request_key) for payment in found]
+        _tell([row for row, made in rows if made], user)
+        return [row for row, _ in rows]
+
+
+def _void(payment: Payment, reason: str, user, request_key: UUID) -> tuple[Payment, bool]:
+    """The counter-row of a payment whose order is locked, and whether it was made now."""
+    if payment.voids_id:
+        raise Refused(f"Payment {payment.pk} is itself the undoing of another one: record the payment again instead.")
+    if hasattr(payment, "voided_by"):
+        return payment.voided_by, False
+    if not (user.has_perm("operations.void_payment") or _own_of_today(payment, user)):
+        raise PermissionDenied("Only your own payments of today can be undone with your account (void_payment).")
+    if Payment.objects.filter(order_id=payment.order_id, request_key=request_key).exists():
+        raise Refused("This form was sent before: open the page again.")
+    counter = Payment(
+        order_id=payment.order_id,
+        amount=-payment.amount,
+        method=payment.method,
+        paid_on=payment.paid_on,
+        reference=payment.reference,
+        note=reason,
+        created_by=user,
+        voids=payment,
+        request_key=request_key,
+    )
+    counter.save(force_insert=True)
+    return counter, True
+
+
+def _made_before(request_key: UUID, order_ids: set[str]) -> list[Payment]:
+    """The payments that this request made the first time it came; Refused when it was about other orders then."""
+    made = list(Payment.objects.filter(request_key=request_key, voids__isnull=True).order_by("pk"))
+    if {payment.order_id for payment in made} - order_ids:
+        raise Refused("This form was sent before, for other orders: open the page again.")
+    return made
+
+
+def _balances(orders: list[Order]) -> dict[str, Decimal]:
+    """What is still to be paid of each order, added up exactly."""
+    here = dict.fromkeys((order.pk for order in orders), NOTHING)
+    for order_id, amount in Payment.objects.filter(order__in=here).values_list("order_id", "amount"):
+        here[order_id] += amount
+    return {order.pk: balance(order.total, order.paid, here[order.pk]) for order in orders}
+
+
+def _record(
+    parts: list[tuple[Order, Decimal]], method: str, paid_on: date, reference: str, note: str, user, request_key: UUID
+) -> list[Payment]:
+    """A payment for each (locked order, amount)."""
+    _choice(method, [(name, name) for name in payment_methods()], "way to pay")
+    reference, note = _text(reference, 100, "The reference"), _text(note, 2000, "The note")
+    if paid_on > timezone.localdate():
+        raise Refused(f"{_day(paid_on)} is still to come.")
+    for order, _ in parts:
+        if not order.in_latest_export:
+            raise Refused(f"Order {order.pk} is no longer in CleanCloud's export: look it up there first.")
+        if order.placed and paid_on < order.placed:
+            raise Refused(f"Order {order.pk} was placed on {_day(order.placed)}: it wasn't paid on {_day(paid_on)}.")
+    made = []
+    for order, amount in parts:
+        payment = Payment(
+            order=order,
+            amount=amount,
+            method=method,
+            paid_on=paid_on,
+            reference=reference,
+            note=note,
+            created_by=user,
+            request_key=request_key,
+        )
+        payment.save(force_insert=True)
+        made.append(payment)
+    _tell(made, user)
+    return made
+
+
+def _tell(payments: list[Payment], user) -> None:
+    """Once they are committed, say that payments came or went: the figures follow."""
+    if payments:
+        transaction.on_commit(lambda: payments_changed.send(sender=Payment, payments=payments, user=user))
+
+
+def _amount(amount: Decimal) -> Decimal:
+    """A positive amount of money with two places. Refused when it is none."""
+    try:
+        found = Decimal(amount)
+        if found.is_finite() and NOTHING < found < TOO_MUCH and found == found.quantize(NOTHING):
+            return found.quantize(NOTHING)
+    except (InvalidOperation, TypeError, ValueError):
+        pass
+    raise Refused(f"“{amount}” is no amount of money.")
 
 
 # --- Follow-ups ----------------------------------------------------------------------------------------------------
@@ -29,21 +328,418 @@ def followup_add(*, note: str, user, customer: Customer | None = None, order: Or
 
 def followup_save(followup: FollowUp, *, user) -> FollowUp:
     """Write a new follow-up, or a changed one; records by whom and when. Raises ValidationError as followup_add."""
-    followup.note = followup.note.strip()
+    new = followup.pk is None
+    followup.note = followup.note.replace("\x00", "").strip()
     if followup.order and not followup.customer:
         followup.customer = followup.order.customer
-    if followup.pk is None:
+    _complete(followup)
+    _check(followup, promise=False)
+    with _writing(user, "add_followup" if new else "change_followup"):
+        return _followup_write(followup, user)
+
+
+def followup_void(followup_id: int, *, reason: str = "", user) -> FollowUp:
+    """Undo a follow-up: it stays on record as void, and what it set (next action, person, promise) no longer counts.
+    One's own of today, or with the right to void. One voided already stays as it is."""
+    with _writing(user, "add_followup"):
+        found = follow_ups_for(user).filter(pk=followup_id).first()
+        if found is None:
+            raise Refused("There is no such follow-up.")
+        customers = _lock(Customer.objects.all(), [found.customer_id], "customer")
+        found.refresh_from_db()
+        if found.voided_at:
+            return found
+        if not (user.has_perm("operations.void_followup") or _own_of_today(found, user)):
+            raise PermissionDenied("Only your own follow-ups of today can be undone with your account (void_followup).")
+        found.voided_by, found.voided_at = user, timezone.now()
+        found.void_reason = _text(reason, 300, "The reason")
+        found.save(update_fields=["voided_by", "voided_at", "void_reason"])
+        _settle(customers)
+        return found
+
+
+def followup_delete(followup: FollowUp, *, user=None) -> None:
+    """Remove a follow-up for good: an administrator's tool. The desk's is followup_void."""
+    with audit.acting(user), transaction.atomic():
+        customers = _lock(Customer.objects.all(), [followup.customer_id], "customer") if followup.customer_id else []
+        followup.delete()
+        _settle(customers)
+
+
+def note_add(
+    customer_id: str,
+    note: str = "",
+    *,
+    user,
+    request_key: UUID,
+    order_id: str | None = None,
+    channel: str = Channel.NOTE,
+    outcome: str = "",
+    next_action_on: date | None = None,
+) -> FollowUp:
+    """Write down a note or a contact (channel, outcome). A contact does what was planned: the customer's next action
+    is then next_action_on, or none; a mere note without a day leaves it as it was."""
+    return _followup_add(
+        customer_id, user, request_key, order_id=order_id, note=note, channel=channel, outcome=outcome,
+        next_action_on=next_action_on,
+    )  # fmt: skip
+
+
+def promise_record(
+    customer_id: str,
+    amount: Decimal,
+    on: date,
+    *,
+    user,
+    request_key: UUID,
+    note: str = "",
+    channel: str = Channel.CALL,
+    order_ids: Iterable[str] | None = None,
+    next_action_on: date | None = None,
+) -> FollowUp:
+    """Record that a customer promised to pay an amount by a day, of what they owe now (of `order_ids` alone when
+    given). The newest promise of a customer is the one that counts. Refused for a day gone by or more than is owed."""
+    amount = _amount(amount)
+    if on < timezone.localdate():
+        raise Refused(f"{_day(on)} has gone by.")
+    return _followup_add(
+        customer_id, user, request_key, note=note, channel=channel, outcome=Outcome.PROMISED, promise_amount=amount,
+        promise_on=on, next_action_on=next_action_on, only=None if order_ids is None else set(order_ids),
+    )  # fmt: skip
+
+
+def next_action_set(customer_ids: Iterable[str], on: date | None, *, user, note: str = "") -> list[FollowUp]:
+    """Plan the next action for these customers, or none any more (on=None). Returns what was written: nothing for
+    those of whom it is so already."""
+    if on is not None and on < timezone.localdate():
+        raise Refused(f"{_day(on)} has gone by.")
+    with _writing(user, "add_followup"):
+        customers = [c for c in _lock(customers_for(user), customer_ids, "customer") if c.next_action_on != on]
+        return [
+            _followup_write(
+                FollowUp(
+                    customer=customer,
+                    note=_text(note, 2000, "The note"),
+                    next_action_on=on,
+                    sets_next_action=True,
+                ),
+                user,
+                [customer],
+            )
+            for customer in customers
+        ]
+
+
+def assign(customer_ids: Iterable[str], to, *, user) -> list[FollowUp]:
+    """Give these customers to a person (to=None: to nobody). Returns what was written: nothing for those who are
+    theirs already. Refused for somebody who can't open the worklist."""
+    with _writing(user, "assign_customer"):
+        if to is not None and not can_see(to, "receivables"):
+            raise Refused(f"{to.get_username()} can't open the worklist.")
+        customers = _lock(customers_for(user), customer_ids, "customer")
+        if to is not None and customers_for(to).filter(pk__in=[c.pk for c in customers]).count() < len(customers):
+            raise Refused(f"{to.get_username()} is kept to a store and doesn't see all of these customers.")
+        return [
+            _followup_write(FollowUp(customer=customer, assigned_to=to, sets_assignee=True), user, [customer])
+            for customer in customers
+            if customer.assigned_to_id != (to.pk if to else None)
+        ]
+
+
+def _followup_add(
+    customer_id: str, user, request_key: UUID, *, order_id: str | None = None, only: set[str] | None = None, **fields
+) -> FollowUp:
+    """Write a new follow-up on a customer; the same request_key again gives the one there is."""
+    with _writing(user, "add_followup"):
+        (customer,) = _lock(customers_for(user), [customer_id], "customer")
+        if made := FollowUp.objects.filter(request_key=request_key).first():
+            if made.customer_id != customer_id:
+                raise Refused("This form was sent before, for another customer: open the page again.")
+            return made
+        fields["note"] = _text(fields.get("note"), 10_000, "The note")
+        followup = FollowUp(customer=customer, order_id=order_id, request_key=request_key, **fields)
+        if order_id and not orders_for(user).filter(pk=order_id, customer=customer).exists():
+            raise Refused(f"{customer_id} has no order {order_id}.")
+        return _followup_write(followup, user, [customer], only)
+
+
+def _complete(followup: FollowUp) -> None:
+    """Fill in what follows from the rest."""
+    if followup.next_action_on is not None:
+        followup.sets_next_action = True
+    if followup.assigned_to_id is not None:
+        followup.sets_assignee = True
+
+
+def _check(followup: FollowUp, promise: bool = True) -> None:
+    """ValidationError when it breaks a rule. That a form wants a note is the form's: here the constraints say what is
+    enough. promise=False: before what a promise is measured by is known."""
+    followup.full_clean(exclude={"note"}, validate_constraints=False)
+    followup.validate_constraints(exclude=None if promise else {"promise_balance"})
+
+
+def _followup_write(
+    followup: FollowUp, user, customers: list[Customer] | None = None, only: set[str] | None = None
+) -> FollowUp:
+    """Save a follow-up inside a transaction, its customer locked (now, unless `customers` has it), and bring the
+    customer's columns up to date. only: the orders that a promise is about, of those that are open."""
+    new = followup.pk is None
+    if customers is None:
+        customers = _lock(customers_for(user), [followup.customer_id], "customer")
+    (customer,) = customers
+    if new and followup.channel in CONTACT and customer.next_action_on is not None:
+        followup.sets_next_action = True  # what was planned is done
+    _complete(followup)
+    promised = []
+    if new:
         followup.created_by = user
+        if followup.promise_on is not None:
+            promised = _promised_orders(followup, user, only)
     else:
         followup.changed_by, followup.changed_at = user, timezone.now()
-    followup.full_clean()
+    _check(followup)
     followup.save()
+    if promised:
+        followup.promised_orders.set(promised)
+    _settle(customers)
     return followup
 
 
-def followup_delete(followup: FollowUp) -> None:
-    """Remove a follow-up for good."""
-    followup.delete()
+def _promised_orders(followup: FollowUp, user, only: set[str] | None) -> list[Order]:
+    """The open orders that a new promise is about; writes what they owe into it. Refused when it is less than that."""
+    found = list(Order.objects.filter(customer_id=followup.customer_id).outstanding())
+    found = [order for order in found if only is None or order.pk in only]
+    owed = sum(_balances(found).values(), NOTHING)
+    if followup.promise_amount is None or followup.promise_amount > owed:
+        raise Refused(
+            f"{_money(followup.promise_amount or NOTHING)} is more than is owed: {_money(owed)}."
+            if owed
+            else f"{followup.customer_id} owes nothing."
+        )
+    followup.promise_balance = owed
+    return found
+
+
+def _settle(customers: list[Customer]) -> None:
+    """Bring the columns that repeat a customer's follow-ups and messages up to date: from those rows, every time."""
+    ids = [customer.pk for customer in customers]
+    rows = FollowUp.objects.standing().filter(customer__in=ids).order_by("created_at", "pk")
+    actions = dict(rows.filter(sets_next_action=True).values_list("customer_id", "next_action_on"))  # the last one wins
+    people = dict(rows.filter(sets_assignee=True).values_list("customer_id", "assigned_to_id"))
+    met = rows.filter(channel__in=CONTACT).order_by().values_list("customer_id").annotate(Max("created_at"))
+    wrote = Message.objects.filter(customer__in=ids).exclude(state=Message.State.FAILED).order_by()
+    last: dict[str, Any] = dict(met)
+    for customer_id, at in wrote.values_list("customer_id").annotate(Max("created_at")):
+        last[customer_id] = max(at, last.get(customer_id, at))
+    for customer in customers:
+        now = {
+            "next_action_on": actions.get(customer.pk),
+            "assigned_to_id": people.get(customer.pk),
+            "last_contact_at": last.get(customer.pk),
+        }
+        if any(getattr(customer, name) != value for name, value in now.items()):
+            Customer.objects.filter(pk=customer.pk).update(**now)
+            for name, value in now.items():
+                setattr(customer, name, value)
+
+
+# --- Customers -----------------------------------------------------------------------------------------------------
+
+
+def correction_save(customer_id: str, field: str, value: str | None, *, user, seen: str | None = None) -> Customer:
+    """Correct a customer's name, phone, e-mail or route: shown instead of the export's from now on, whatever later
+    exports bring. None, or the export's own value, takes a correction away.
+
+    seen: what the person saw before; Refused when somebody else has changed it since. Refused for what is none of
+    these, for an empty name and what can't be an e-mail address or a phone number.
+    """
+    _choice(field, [(name, name) for name in CORRECTABLE], "column to correct")
+    with _writing(user, "correct_customer"):
+        (customer,) = _lock(customers_for(user), [customer_id], "customer")
+        if value is not None:
+            value = _text(value, Customer._meta.get_field(field).max_length, f"The {field}")
+            _check_correction(field, value)
+        wanted = getattr(customer, field) if value is None else value
+        if wanted == customer.shown(field) and (value is not None or getattr(customer, f"own_{field}") is None):
+            return customer  # it is so already
+        _unchanged_since(customer.shown(field), seen)
+        return _correct(customer, field, None if value is None or value == getattr(customer, field) else value)
+
+
+def correction_choose(customer_id: str, field: str, choice: str, *, user, seen: str | None = None) -> Customer:
+    """Settle a conflict: "ours" keeps the correction although the export has changed, "theirs" takes the export's.
+
+    Nothing happens where there is no conflict. seen: the export's value that the person saw; Refused when it has
+    changed since.
+    """
+    _choice(field, [(name, name) for name in CORRECTABLE], "column to correct")
+    _choice(choice, [("ours", ""), ("theirs", "")], "choice")
+    with _writing(user, "correct_customer"):
+        (customer,) = _lock(customers_for(user), [customer_id], "customer")
+        if field not in [conflict.field for conflict in customer.conflicts]:
+            return customer
+        _unchanged_since(getattr(customer, field), seen)
+        return _correct(customer, field, getattr(customer, f"own_{field}") if choice == "ours" else None)
+
+
+def preferences_save(
+    customer_id: str,
+    *,
+    user,
+    do_not_contact: bool | None = None,
+    preferred_channel: str | None = None,
+    language: str | None = None,
+) -> Customer:
+    """How a customer wants to be reached, or that they don't; None leaves a column as it is."""
+    wanted = {"do_not_contact": do_not_contact, "preferred_channel": preferred_channel, "language": language}
+    if preferred_channel is not None:
+        _choice(preferred_channel, [("", ""), *((c.value, "") for c in CONTACT)], "channel")
+    if language is not None:
+        _choice(language, Language.choices, "language")
+    with _writing(user, "correct_customer"):
+        (customer,) = _lock(customers_for(user), [customer_id], "customer")
+        changed = [k for k, value in wanted.items() if value is not None and value != getattr(customer, k)]
+        for name in changed:
+            setattr(customer, name, wanted[name])
+        if changed:
+            customer.save(update_fields=changed)
+        return customer
+
+
+def _check_correction(field: str, value: str) -> None:
+    if field == "name" and not value:
+        raise Refused("A customer needs a name.")
+    if field == "phone" and value and len(phone_key(value)) < 5:
+        raise Refused(f"“{value}” is no telephone number.")
+    if field == "email" and value:
+        validate_email(value)
+
+
+def _unchanged_since(now: str, seen: str | None) -> None:
+    if seen is not None and seen != now:
+        raise Refused(f"It has been changed meanwhile, to “{now}”: look again, then save.")
+
+
+def _correct(customer: Customer, field: str, value: str | None) -> Customer:
+    """Write or take away a correction of a locked customer."""
+    setattr(customer, f"own_{field}", value)
+    setattr(customer, f"over_{field}", None if value is None else getattr(customer, field))
+    changed = [f"own_{field}", f"over_{field}"]
+    if field == "phone":
+        customer.phone_key = phone_key(customer.shown_phone)
+        changed.append("phone_key")
+    customer.save(update_fields=changed)
+    return customer
+
+
+# --- Messages ------------------------------------------------------------------------------------------------------
+
+
+def message_record(customer_id: str, *, channel: str, language: str, text: str, user, request_key: UUID,
+                   subject: str = "", level: Level | None = None, sent_to: str = "") -> Message:  # fmt: skip
+    """Record a message that was opened in WhatsApp or a mail program; to the shown phone or e-mail unless sent_to says
+    otherwise. The same request_key again gives the row there is. Refused for a customer who is not to be contacted."""
+    message, _ = _message_add(
+        customer_id, user, request_key, channel=channel, language=language, subject=subject, text=text, level=level,
+        sent_to=sent_to, state=Message.State.OPENED,
+    )  # fmt: skip
+    return message
+
+
+def message_send(
+    customer_id: str,
+    *,
+    language: str,
+    subject: str,
+    text: str,
+    user,
+    request_key: UUID,
+    level: Level | None = None,
+    attachments: Iterable[tuple[str, bytes, str]] = (),
+) -> Message:
+    """Send an e-mail through Django's mail settings and record how it went; attachments: (file name, content, type).
+
+    It is on record before it leaves, so a double click or a retry sends nothing twice. Its state says whether it went.
+    Not one transaction: nobody waits for a mail server with a customer locked.
+    """
+    message, made = _message_add(
+        customer_id, user, request_key, channel=Channel.EMAIL, language=language, subject=subject, text=text,
+        level=level, sent_to="", state=Message.State.SENDING,
+    )  # fmt: skip
+    if not made:
+        return message
+    mail = EmailMessage(message.subject, message.text, settings.DEFAULT_FROM_EMAIL, [message.sent_to])
+    for attachment in attachments:
+        mail.attach(*attachment)
+    try:
+        mail.send()
+    except Exception as error:  # whatever a mail server or the way to it says: its type alone, its text holds addresses
+        return _message_ended(message, user, Message.State.FAILED, f"The mail server: {type(error).__name__}.")
+    return _message_ended(message, user, Message.State.SENT)
+
+
+def _message_add(customer_id: str, user, request_key: UUID, **fields) -> tuple[Message, bool]:
+    """The message of this request, and whether it was made now."""
+    _choice(fields["channel"], WRITTEN, "way to write")
+    _choice(fields["language"], Language.choices, "language")
+    with _writing(user, "add_message"):
+        (customer,) = _lock(customers_for(user), [customer_id], "customer")
+        if made := Message.objects.filter(request_key=request_key).first():
+            if made.customer_id != customer_id:
+                raise Refused("This form was sent before, for another customer: open the page again.")
+            return made, False
+        if customer.do_not_contact:
+            raise Refused(f"{customer_id} is not to be contacted.")
+        by_mail = fields["channel"] == Channel.EMAIL
+        fields["sent_to"] = _text(
+            fields["sent_to"] or (customer.shown_email if by_mail else customer.shown_phone), 320, "The address"
+        )
+        if not fields["sent_to"]:
+            raise Refused(f"{customer_id} has no {'e-mail address' if by_mail else 'phone'}.")
+        if by_mail:
+            validate_email(fields["sent_to"])
+        fields["subject"] = " ".join(_text(fields["subject"], 200, "The subject").split())  # one line: it is a header
+        fields["text"] = _text(fields["text"], 20_000, "The text")
+        message = Message(customer=customer, created_by=user, request_key=request_key, **fields)
+        message.full_clean()
+        message.save(force_insert=True)
+        _settle([customer])
+        return message, True
+
+
+def _message_ended(message: Message, user, state: str, error: str = "") -> Message:
+    with audit.acting(user), transaction.atomic():
+        customers = _lock(Customer.objects.all(), [message.customer_id], "customer")
+        message.state, message.error = state, error
+        message.save(update_fields=["state", "error"])
+        _settle(customers)
+    return message
+
+
+# --- Levels and templates ------------------------------------------------------------------------------------------
+
+
+def level_save(level: Level, *, user) -> Level:
+    """Write a new or changed level. Refused when it breaks a rule of the model."""
+    return _setting_save(level, user)
+
+
+def template_save(template: MessageTemplate, *, user) -> MessageTemplate:
+    """Write a new or changed message template. Refused when it breaks a rule of the model."""
+    return _setting_save(template, user)
+
+
+def _setting_save(row, user):
+    with _writing(user, f"{'add' if row.pk is None else 'change'}_{row._meta.model_name}"):
+        row.full_clean()
+        row.save()
+        return row
+
+
+def setting_delete(row: Level | MessageTemplate, *, user) -> None:
+    """Remove a level (its templates too) or a template; messages sent at the level stay. It isn't made anew."""
+    with _writing(user, f"delete_{row._meta.model_name}"):
+        row.delete()
 
 
 # --- Refresh runs --------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Customers and CleanCloud orders of a build, into the database: only rows that changed are written."""
+"""Customers and CleanCloud orders of a build, into the database: only rows that changed are written, and of those only
+the imported columns. What staff corrected, assigned or planned stays as it is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ import polars as pl
 from django.db import models
 from django.utils import timezone
 
-from operations.models import Customer, Order
+from operations.models import Customer, Order, in_order
+from operations.phones import own_dial_code, phone_key
 
 BATCH = 2000
 
@@ -69,6 +71,8 @@ def sync(con: duckdb.DuckDBPyConnection, on_progress: Callable[[float], None] | 
         counts[target.table] = _sync_one(
             con, target, lambda part, done=done: on_progress((done + part) / 2) if on_progress else None
         )
+        if target is CUSTOMERS:
+            _phone_keys()
     return counts
 
 
@@ -82,6 +86,7 @@ def _sync_one(con, target: Target, on_progress: Callable[[float], None]) -> dict
     differs = theirs.join(ours, on=["key", "hash", "present"], how="anti").select("key")
     added = differs.join(ours, on="key", how="anti").height
     gone = ours.filter(pl.col("present")).join(theirs, on="key", how="anti")["key"].to_list()
+    _lock(target, [*differs["key"], *gone])
     _write(con, target, differs, on_progress)
     for start in range(0, len(gone), BATCH):
         target.model.objects.filter(pk__in=gone[start : start + BATCH]).update(
@@ -96,6 +101,27 @@ def _known(target: Target) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema={"key": pl.String, "hash": pl.String, "present": pl.Boolean}, orient="row")
 
 
+def _lock(target: Target, keys: list[str]) -> None:
+    """Lock the rows that will be written, as everybody locks several: in order. A person's change that is under way
+    ends first, and one that comes later sees what was written."""
+    keys.sort()
+    for start in range(0, len(keys), BATCH):
+        rows = target.model.objects.filter(pk__in=keys[start : start + BATCH])
+        list(in_order(rows).select_for_update(no_key=True).values_list("pk"))
+
+
+def _phone_keys() -> None:
+    """Bring phone_key to the phone that is shown, where it is another one: an imported phone changed, or the rules."""
+    code = own_dial_code()
+    shown = Customer.objects.order_by().with_shown()
+    wrong = [pk for pk, phone, key in shown.values_list("pk", "_phone", "phone_key") if phone_key(phone, code) != key]
+    for start in range(0, len(wrong), BATCH):
+        rows = list(in_order(shown.filter(pk__in=wrong[start : start + BATCH])).select_for_update(no_key=True))
+        for customer in rows:
+            customer.phone_key = phone_key(customer.shown_phone, code)
+        Customer.objects.bulk_update(rows, ["phone_key"], batch_size=500)
+
+
 def _write(con, target: Target, differs: pl.DataFrame, on_progress: Callable[[float], None]) -> None:
     """Insert or overwrite the rows whose keys are in `differs`, in batches."""
     if differs.is_empty():
@@ -107,10 +133,14 @@ def _write(con, target: Target, differs: pl.DataFrame, on_progress: Callable[[fl
             f"SELECT CAST({target.key} AS VARCHAR), {', '.join(columns.values())} FROM {target.table} "
             f"WHERE CAST({target.key} AS VARCHAR) IN (SELECT key FROM _differs) ORDER BY {target.key}"
         )
-        names, now, done = (target.key, *columns), timezone.now(), 0
+        names, now, done, code = (target.key, *columns), timezone.now(), 0, own_dial_code()
         while rows := found.fetchmany(BATCH):
+            written = [target.model(**dict(zip(names, row, strict=True)), synced_at=now) for row in rows]
+            if target is CUSTOMERS:  # for those that are new; of the others _phone_keys() knows what is shown
+                for customer in written:
+                    customer.phone_key = phone_key(customer.phone, code)
             target.model.objects.bulk_create(
-                [target.model(**dict(zip(names, row, strict=True)), synced_at=now) for row in rows],
+                written,
                 update_conflicts=True,
                 unique_fields=[target.key],
                 update_fields=[*columns, "synced_at"],

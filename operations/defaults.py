@@ -1,0 +1,129 @@
+"""What a new installation starts with: the levels of reminding and what is written at each, in English and Arabic.
+
+Made once (models.Made): whatever a person changes or removes afterwards stays as they left it.
+"""
+
+import string
+from decimal import Decimal
+
+from django.apps import apps
+
+# What a template may name in {braces}, and what stands there in a message.
+PLACEHOLDERS = {
+    "name": "the customer's name",
+    "amount": "what they owe, with the currency",
+    "orders": "how many orders are open",
+    "order_list": "the numbers of these orders",
+    "since": "the day of the oldest of them",
+    "days": "how many days overdue it is",
+    "business": "the business's name",
+}
+# name, days overdue, owed, by
+LEVELS = (
+    ("Reminder", 7, "0", "whatsapp"),
+    ("Second reminder", 30, "0", "whatsapp"),
+    ("Final reminder", 60, "50", "call"),
+    ("Stop service", 90, "100", "call"),
+)
+# level (None: at any time) -> language -> subject of the e-mail, text
+TEXTS = {
+    None: {
+        "en": (
+            "Your account with {business}",
+            "Hello {name},\n\nyour open balance with {business} is {amount} ({orders} orders: {order_list}).\n\n"
+            "If you have any question about it, just reply to this message.\n\n{business}",
+        ),
+        "ar": (
+            "حسابكم لدى {business}",
+            "مرحباً {name}،\n\nرصيدكم المستحق لدى {business} هو {amount} (عدد الطلبات: {orders}، أرقامها: {order_list})."
+            "\n\nلأي استفسار يمكنكم الرد على هذه الرسالة.\n\n{business}",
+        ),
+    },
+    "Reminder": {
+        "en": (
+            "A friendly reminder from {business}",
+            "Hello {name},\n\na friendly reminder: {amount} is open on your account with {business} since {since} "
+            "({order_list}). You can pay in the store or to our driver.\n\n"
+            "If you have paid already, please disregard this message. Thank you!\n\n{business}",
+        ),
+        "ar": (
+            "تذكير ودّي من {business}",
+            "مرحباً {name}،\n\nنودّ تذكيركم بأن مبلغ {amount} مستحق على حسابكم لدى {business} منذ {since} "
+            "({order_list}). يمكنكم الدفع في الفرع أو للسائق.\n\n"
+            "إذا كنتم قد سدّدتم المبلغ فيرجى تجاهل هذه الرسالة. شكراً لكم!\n\n{business}",
+        ),
+    },
+    "Second reminder": {
+        "en": (
+            "Second reminder: {amount} is overdue",
+            "Hello {name},\n\nwe wrote to you before: {amount} is overdue by {days} days ({order_list}). "
+            "Please pay it this week, or tell us when you will.\n\n{business}",
+        ),
+        "ar": (
+            "تذكير ثانٍ: مبلغ {amount} متأخر السداد",
+            "مرحباً {name}،\n\nسبق أن راسلناكم: مبلغ {amount} متأخر السداد، عدد أيام التأخير: {days} ({order_list}). "
+            "نرجو السداد خلال هذا الأسبوع أو إبلاغنا بموعد السداد.\n\n{business}",
+        ),
+    },
+    "Final reminder": {
+        "en": (
+            "Final reminder: {amount} is overdue",
+            "Dear {name},\n\ndespite our reminders {amount} is still open since {since} ({order_list}). Please pay it "
+            "within seven days. After that we can take new orders only against payment in advance.\n\n{business}",
+        ),
+        "ar": (
+            "تذكير أخير: مبلغ {amount} متأخر السداد",
+            "السيد/السيدة {name}،\n\nرغم تذكيراتنا لا يزال مبلغ {amount} مستحقاً منذ {since} ({order_list}). "
+            "نرجو السداد خلال سبعة أيام، وبعدها لن نتمكن من قبول طلبات جديدة إلا بالدفع المسبق.\n\n{business}",
+        ),
+    },
+    "Stop service": {
+        "en": (
+            "Your account with {business} is on hold",
+            "Dear {name},\n\n{amount} is overdue by {days} days ({order_list}). Your account is on hold: we take new "
+            "orders again as soon as it is paid. Please call us to find a way.\n\n{business}",
+        ),
+        "ar": (
+            "حسابكم لدى {business} موقوف",
+            "السيد/السيدة {name}،\n\nمبلغ {amount} متأخر السداد، عدد أيام التأخير: {days} ({order_list}). "
+            "حسابكم موقوف، وسنستقبل طلباتكم من جديد فور السداد. نرجو الاتصال بنا للاتفاق على حل.\n\n{business}",
+        ),
+    },
+}
+
+
+def placeholders_in(text: str) -> set[str]:
+    """The names that a text has in {braces}. ValueError when its braces don't match or one holds more than a name."""
+    found = set()
+    for _, name, format_spec, conversion in string.Formatter().parse(text):
+        if name is not None:
+            if format_spec or conversion:
+                raise ValueError(f"{{{name}}} holds more than a name")
+            found.add(name)
+    return found
+
+
+def make_levels(sender=None, **kwargs) -> None:
+    """Make the levels and their templates, the first time (after a migrate)."""
+    made, level_model, template_model = (apps.get_model("operations", m) for m in ("Made", "Level", "MessageTemplate"))
+    _, new = made.objects.get_or_create(key="levels and templates")
+    if not new or level_model.objects.exists() or template_model.objects.exists():
+        return
+    levels = {None: None}
+    for position, (name, days, amount, channel) in enumerate(LEVELS, start=1):
+        levels[name] = level_model(
+            name=name, position=position, days_from=days, amount_from=Decimal(amount), channel=channel
+        )
+    level_model.objects.bulk_create([level for level in levels.values() if level])  # in bulk: no entry of the trail
+    template_model.objects.bulk_create(
+        template_model(
+            level=level_model.objects.get(name=name) if name else None,
+            language=language,
+            channel=channel,
+            text=text,
+            subject=subject if channel == "email" else "",
+        )  # fmt: skip
+        for name, languages in TEXTS.items()
+        for language, (subject, text) in languages.items()
+        for channel in ("whatsapp", "email")
+    )
