@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from etl.errors import BusinessError
+from etl.legal import Legal, read_legal
 
 DEFAULT_FILE = Path(__file__).with_name("business.toml")
 
@@ -58,7 +59,7 @@ class Business:
     earliest_date: date
     payment_terms_days: int
     dial_code: str
-    legal: dict
+    legal: Legal
     subscription_prefix: str
     subscription_days: int
     legacy_store: str
@@ -178,7 +179,7 @@ def load_business(path: Path | str | None = None) -> Business:
             earliest_date=raw["earliest_date"],
             payment_terms_days=raw["payment_terms_days"],
             dial_code=_dial_code(raw.get("dial_code", "971")),
-            legal=raw.get("legal", {}),
+            legal=read_legal(raw.get("legal", {}), raw["name"]),
             subscription_prefix=raw["subscription"]["reference_prefix"].upper(),
             subscription_days=raw["subscription"]["valid_days"],
             legacy_store=raw["legacy"]["store"],
