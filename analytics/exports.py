@@ -10,7 +10,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -60,9 +60,20 @@ def export_response(tables: Sequence[Table], form: str, name: str, about: dict[s
     )
 
 
-def header(column: Column) -> str:
-    """A column's label with its unit: "Revenue (Dhs)", "Share (%)"."""
-    unit = frame.currency() if column.unit == "money" else UNIT_WORDS.get(column.unit, "")
+@dataclass(frozen=True)
+class Look:
+    """How a workbook is laid out: the sheets' names (no definitions: one sheet), the word for money, and whether the
+    sheets run from right to left."""
+
+    figures: str = "Figures"
+    definitions: str = "Definitions"
+    currency: str = ""  # empty: the business's
+    right_to_left: bool = False
+
+
+def header(column: Column, currency: str = "") -> str:
+    """A column's label with its unit: "Revenue (Dhs)", "Share (%)"; currency: another word than the business's."""
+    unit = (currency or frame.currency()) if column.unit == "money" else UNIT_WORDS.get(column.unit, "")
     return f"{column.label} ({unit})" if unit else column.label
 
 
@@ -126,18 +137,21 @@ def plain(value, unit: str) -> str:
 # XLSX --------------------------------------------------------------------------------------------------------------
 
 
-def xlsx_bytes(tables: Sequence[Table], about: dict[str, str]) -> bytes:
+def xlsx_bytes(tables: Sequence[Table], about: dict[str, str], look: Look = Look()) -> bytes:
     """A workbook: "Figures" with a head and every table, "Definitions" of the tables' metrics."""
     out = io.BytesIO()
     # In memory: otherwise customers' names would pass through a plain temporary file.
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
-        _figures(book, tables, about)
-        _definitions(book, tables)
+        _figures(book, tables, about, look)
+        if look.definitions:
+            _definitions(book, tables, look)
+        for sheet in book.worksheets() if look.right_to_left else ():
+            sheet.right_to_left()
     return out.getvalue()
 
 
-def _figures(book: xlsxwriter.Workbook, tables: Sequence[Table], about: dict[str, str]) -> None:
-    sheet = book.add_worksheet("Figures")
+def _figures(book: xlsxwriter.Workbook, tables: Sequence[Table], about: dict[str, str], look: Look) -> None:
+    sheet = book.add_worksheet(look.figures)
     bold, faint = book.add_format({"bold": True}), book.add_format({"font_color": "#666666", "italic": True})
     at = 0
     for key, value in about.items():
@@ -152,12 +166,12 @@ def _figures(book: xlsxwriter.Workbook, tables: Sequence[Table], about: dict[str
             at += 1
             sheet.write_string(at, 0, escaped(words), faint)
         at += 1
-        head, at = at, _rows(book, sheet, replace(table, rows=table.rows[:SHEET_ROWS]), at)
+        head, at = at, _rows(book, sheet, replace(table, rows=table.rows[:SHEET_ROWS]), at, look)
         if len(tables) == 1:
             sheet.freeze_panes(head + 1, 0)
             if table.rows and table.columns:
                 sheet.autofilter(head, 0, at - 1, len(table.columns) - 1)
-    for i, width in enumerate(_widths(tables)):
+    for i, width in enumerate(_widths(tables, look)):
         sheet.set_column(i, i, width)
     sheet.set_landscape()
     sheet.set_paper(9)  # A4
@@ -170,11 +184,12 @@ def _cut(table: Table) -> str:
     return f"The first {SHEET_ROWS:,} of {len(table.rows):,} rows: take the CSV for all of them."
 
 
-def _rows(book: xlsxwriter.Workbook, sheet, table: Table, at: int) -> int:
+def _rows(book: xlsxwriter.Workbook, sheet, table: Table, at: int, look: Look) -> int:
     """Writes the header and the rows from row `at` on; returns the row below them."""
     for i, column in enumerate(table.columns):
         right = {"align": "right"} if column.right else {}
-        sheet.write_string(at, i, escaped(header(column)), book.add_format({"bold": True, "bottom": 1, **right}))
+        bold = book.add_format({"bold": True, "bottom": 1, **right})
+        sheet.write_string(at, i, escaped(header(column, look.currency)), bold)
     formats = {unit: book.add_format({"num_format": code}) for unit, code in FORMATS.items()}
     formats["text"] = book.add_format({"quote_prefix": True})
     for row in table.rows:
@@ -198,23 +213,23 @@ def _cell(sheet, at: int, i: int, value, unit: str, formats: dict) -> None:
         sheet.write_number(at, i, float(value), formats[unit])
 
 
-def _widths(tables: Sequence[Table]) -> list[int]:
+def _widths(tables: Sequence[Table], look: Look) -> list[int]:
     """A width a column that its header and first rows fit in, within reason."""
     widths: list[int] = []
     for table in tables:
         for i, column in enumerate(table.columns):
             # An autofilter's arrow takes room of its own; a workbook's numbers are longer than the CSV's by commas.
             texts = [len(plain(row.get(column.key), column.unit)) * 1.15 for row in table.rows[:500]]
-            wanted = max([len(header(column)) + 3, *texts]) + 2
+            wanted = max([len(header(column, look.currency)) + 3, *texts]) + 2
             widths += [0] * (i + 1 - len(widths))
             widths[i] = max(widths[i], min(60, max(10, math.ceil(wanted))))
     return widths
 
 
-def _definitions(book: xlsxwriter.Workbook, tables: Sequence[Table]) -> None:
+def _definitions(book: xlsxwriter.Workbook, tables: Sequence[Table], look: Look) -> None:
     """The tables' metrics and those that their formulas are made of, in the order of METRICS; then what else the
     tables say of their columns."""
-    sheet = book.add_worksheet("Definitions")
+    sheet = book.add_worksheet(look.definitions)
     bold, wrap = book.add_format({"bold": True, "bottom": 1}), book.add_format({"text_wrap": True, "valign": "top"})
     columns = (("Metric", 36), ("Unit", 12), ("Definition", 90), ("Formula", 60), ("Name in the API", 32))
     for i, (label, width) in enumerate(columns):
