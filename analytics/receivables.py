@@ -12,7 +12,7 @@ from decimal import Decimal
 import polars as pl
 
 AGING = ("0-30 days", "31-60 days", "61-90 days", "over 90 days")
-_LAST_DAYS = (30, 60, 90)  # the last day of each bucket but the last
+LAST_DAYS = (30, 60, 90)  # the last day of each bucket but the last
 DAYS = 90  # DSO looks at credit sales of so many days, and collection effectiveness back to about so long ago
 REACH = 30  # a record so many days nearer or further still serves as its start
 NOTHING = Decimal(0)
@@ -51,7 +51,7 @@ class Ledger:
 
 def bucket() -> pl.Expr:
     """The place in AGING of an order's `days`."""
-    return sum((pl.col("days") > last for last in _LAST_DAYS), start=pl.lit(0, pl.Int8)).cast(pl.Int8)
+    return sum((pl.col("days") > last for last in LAST_DAYS), start=pl.lit(0, pl.Int8)).cast(pl.Int8)
 
 
 def summary(orders: pl.DataFrame, as_of: date) -> dict:
