@@ -170,15 +170,31 @@ def kind_in_name(name: str) -> str | None:
 
 
 def find(folder: Path, warnings: list[str] | None = None) -> dict[str, Source]:
-    """The newest export of each kind in a folder, by the date in its name, else by modification time.
+    """The exports to build from: newest() of a folder, complete and each what it says.
 
-    A file whose name tells no kind is recognised by its headers and counts where no file has the kind's name: a list
-    of contacts must not replace the Customers export. A newer one is told in `warnings`.
     Raises ExportError when the folder does not exist, a required kind is missing, or a chosen file holds another kind
     than its name says.
     """
     if not folder.is_dir():
         raise ExportError(f"The exports folder {folder} does not exist: create it, or name another with --exports.")
+    found = newest(folder, warnings)
+    missing = [k for k in KINDS if k not in found and k not in OPTIONAL_KINDS]
+    if missing:
+        names = ", ".join(f"{TITLES[k]} (CC-{TITLES[k]}-<date>.csv)" for k in missing)
+        raise ExportError(
+            f"No export of {names} in {folder}: download it from CleanCloud into this folder and refresh again."
+        )
+    for source in found.values():
+        check_kind(source)
+    return found
+
+
+def newest(folder: Path, warnings: list[str] | None = None) -> dict[str, Source]:
+    """The newest export of each kind in a folder, by the date in its name, else by modification time.
+
+    A file whose name tells no kind is recognised by its headers and counts where no file has the kind's name: a list
+    of contacts must not replace the Customers export. A newer one is told in `warnings`.
+    """
     by_name: dict[str, list[tuple]] = {}
     by_headers: dict[str, list[tuple]] = {}
     for path in sorted(folder.iterdir()):
@@ -209,18 +225,10 @@ def find(folder: Path, warnings: list[str] | None = None) -> dict[str, Source]:
                 f"{newest['headers'][3]} looks like a newer {TITLES[kind]} export but is not called so; "
                 f"{newest['name'][3]} was taken. If the other is meant, call it CC-{TITLES[kind]}-<date>."
             )
-    missing = [k for k in KINDS if k not in found and k not in OPTIONAL_KINDS]
-    if missing:
-        names = ", ".join(f"{TITLES[k]} (CC-{TITLES[k]}-<date>.csv)" for k in missing)
-        raise ExportError(
-            f"No export of {names} in {folder}: download it from CleanCloud into this folder and refresh again."
-        )
-    for source in found.values():
-        _check_kind(source)
     return found
 
 
-def _check_kind(source: Source) -> None:
+def check_kind(source: Source) -> None:
     """Refuse a file of the wrong kind or without a column it must have."""
     columns = headers(source.path)
     kind, told = source.kind, recognise(columns)
@@ -340,7 +348,7 @@ def read_text(path: Path) -> pl.DataFrame:
         elif suffix in (".xlsx", ".xlsm", ".xls"):
             frame = pl.read_excel(path, infer_schema_length=0)
         elif suffix in (".json", ".ndjson", ".jsonl"):
-            frame = _read_json(path)
+            frame = read_json(path)
         else:
             return _not_empty(_read_csv(path), path)
     except ExportError:
@@ -368,7 +376,8 @@ def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(columns)
 
 
-def _read_json(path: Path) -> pl.DataFrame:
+def read_json(path: Path) -> pl.DataFrame:
+    """The rows of a JSON file: a list of records, or one record a line."""
     with path.open("rb") as file:
         start = file.read(64).decode("utf-8-sig", errors="replace").lstrip()
     if start.startswith("["):
