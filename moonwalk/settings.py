@@ -28,6 +28,7 @@ env = environ.Env(
     MOONWALK_API_RATE=(str, "120/m"),
     MOONWALK_HASHED_STATIC=(bool, False),
     MOONWALK_SHARE_ORIGINS=(list, []),
+    MOONWALK_UPLOAD_MB=(int, 100),
 )
 # A .env file beside manage.py; MOONWALK_ENV_FILE names another one, or none when it is empty.
 ENV_FILE = os.environ.get("MOONWALK_ENV_FILE", str(BASE_DIR / ".env"))
@@ -87,6 +88,7 @@ CSRF_TRUSTED_ORIGINS = env("CSRF_TRUSTED_ORIGINS")
 HTTPS = env("MOONWALK_HTTPS")
 SHARE_ORIGINS = env("MOONWALK_SHARE_ORIGINS")
 API_RATE = env("MOONWALK_API_RATE")
+UPLOAD_BYTES = env("MOONWALK_UPLOAD_MB") * 2**20
 
 # --- Apps and middleware -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -36,13 +37,13 @@ def csv_of(run: RefreshRun, kind: str) -> io.BytesIO:
     return io.BytesIO(open_kept(file, settings.WAREHOUSE_KEY or None))
 
 
-def places(build_id: str, most: int = 20) -> dict[str, dict[str, dict]]:
+def places(build_id: str, most: int = 20, data_dir: Path | None = None) -> dict[str, dict[str, dict]]:
     """Where a build's rows were rejected, without what stands in them: {kind: {rule: {"file", "count", "rows"}}}, the
-    numbers of the first `most` rows as they stand in the file."""
+    numbers of the first `most` rows as they stand in the file. data_dir: where a build lies that is no one's yet."""
     from etl.landing import open_kept, quarantine_files
 
     found: dict[str, dict[str, dict]] = {}
-    for kind, file in quarantine_files(settings.DATA_DIR, build_id).items():
+    for kind, file in quarantine_files(data_dir or settings.DATA_DIR, build_id).items():
         text = open_kept(file, settings.WAREHOUSE_KEY or None).decode("utf-8-sig")
         for row in csv.DictReader(io.StringIO(text, newline="")):
             rule = found.setdefault(kind, {}).setdefault(row["rule"], {"file": row["file"], "count": 0, "rows": []})

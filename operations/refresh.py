@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from etl.errors import MoonwalkError, WarehouseError
-from operations import quarantine, services
+from operations import inputs, quarantine, services
 from operations.lock import Lock, RefreshBusy, running
 from operations.models import RefreshRun, unexpected
 
@@ -110,14 +110,16 @@ def refresh(
         lock.attach(run)
         with _recorded(run):
             _build_and_publish(run, lock, house, folder, Progress(run, on_progress))
+            if run.state in (RefreshRun.State.PUBLISHED, RefreshRun.State.NOTHING_NEW):
+                inputs.settle(folder)
     return run
 
 
-def start(*, user, force: bool = False) -> RefreshRun:
+def start(*, user, force: bool = False, exports_dir: Path | str = "") -> RefreshRun:
     """Queue a refresh for somebody who pressed the button, and return its record at once.
 
-    With REDIS_URL a Celery worker runs it, else a thread of this process. Raises RefreshBusy while one is under way,
-    MoonwalkError when the queue can't be reached.
+    exports_dir: an upload's folder; none: the exports folder. With REDIS_URL a Celery worker runs it, else a thread of
+    this process. Raises RefreshBusy while one is under way, MoonwalkError when the queue can't be reached.
     """
     held = running()
     waiting = RefreshRun.objects.filter(
@@ -125,7 +127,7 @@ def start(*, user, force: bool = False) -> RefreshRun:
     ).first()
     if held or waiting:
         raise RefreshBusy(held.run if held and held.run else waiting)
-    run = services.run_queue(trigger=RefreshRun.Trigger.BUTTON, user=user, force=force)
+    run = services.run_queue(trigger=RefreshRun.Trigger.BUTTON, user=user, force=force, exports_dir=str(exports_dir))
     if not settings.REDIS_URL:
         # No daemon: a server that is asked to stop lets the refresh end first.
         threading.Thread(target=_run_in_thread, args=(run.pk,), name="refresh").start()
@@ -144,7 +146,9 @@ def run_queued(run_id: int) -> RefreshRun | None:
     if run is None:
         return None
     try:
-        return refresh(trigger=run.trigger, user=run.started_by, force=run.forced, queued=run)
+        return refresh(
+            trigger=run.trigger, user=run.started_by, force=run.forced, exports_dir=run.exports_dir or None, queued=run
+        )
     except RefreshBusy as busy:
         services.run_mark_failed(run, error=str(busy))
         return run
@@ -196,21 +200,23 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
     live = house.manifest(house.current()) if house.current() else {}
     if live.get("encrypted") and not run.forced:
         _require_its_key(house)
-    build = pipeline.build(
-        folder,
-        settings.DATA_DIR,
-        business_file=settings.BUSINESS_FILE,
-        key=settings.WAREHOUSE_KEY or None,
-        code_extra=code_hash(),  # an upgrade of the rules rebuilds
-        last_fingerprint=None if run.forced else _live_fingerprint(house),
-        on_progress=lambda p: progress.tell(p.step, p.done, p.message),
-    )
+    with inputs.opened(folder, live) as found:
+        build = pipeline.build(
+            found.folder,
+            settings.DATA_DIR,
+            business_file=settings.BUSINESS_FILE,
+            key=settings.WAREHOUSE_KEY or None,
+            code_extra=code_hash(),  # an upgrade of the rules rebuilds
+            last_fingerprint=None if run.forced else _live_fingerprint(house),
+            on_progress=lambda p: progress.tell(p.step, p.done, p.message),
+        )
     if build is None:
         _nothing_new(run, house)
         return
     try:
         manifest = dict(build.manifest)
-        manifest["warnings"] = [*_shrunk(live, manifest), *manifest["warnings"]]
+        found.remember(manifest)
+        manifest["warnings"] = [*shrunk(live, manifest), *manifest["warnings"]]
         if not run.forced and _was_rolled_back(house, manifest):
             _drop(house, build.build_id)
             _nothing_new(
@@ -249,7 +255,7 @@ def _require_its_key(house: "Warehouse") -> None:
     house.connect().close()
 
 
-def _shrunk(before: dict, now: dict) -> list[str]:
+def shrunk(before: dict, now: dict) -> list[str]:
     """A loud word for each file that lost a good part of its rows since the last build: an export may be cut off."""
     said = []
     for kind, file in now["files"].items():
@@ -375,6 +381,7 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
         if not house.manifest(file.stem).get("published") and file.stem != house.current():
             _drop(house, file.stem)
     quarantine.sweep(house)
+    inputs.sweep()
     for partial in (settings.DATA_DIR / "landing").glob(".*.partial"):
         partial.unlink(missing_ok=True)
 

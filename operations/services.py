@@ -745,12 +745,13 @@ def setting_delete(row: Level | MessageTemplate, *, user) -> None:
 # --- Refresh runs --------------------------------------------------------------------------------------------------
 
 
-def run_queue(*, trigger: str, user=None, force: bool = False) -> RefreshRun:
-    """Record a refresh that waits for a worker."""
+def run_queue(*, trigger: str, user=None, force: bool = False, exports_dir: str = "") -> RefreshRun:
+    """Record a refresh that waits for a worker; exports_dir: what it is to read, "" for the exports folder."""
     now = timezone.now()
     return RefreshRun.objects.create(
-        trigger=trigger, started_by=user, forced=force, state=State.QUEUED, started_at=now, heartbeat_at=now
-    )
+        trigger=trigger, started_by=user, forced=force, state=State.QUEUED, started_at=now, heartbeat_at=now,
+        exports_dir=exports_dir,
+    )  # fmt: skip
 
 
 def run_open(
