@@ -24,7 +24,8 @@ from django_plotly_dash.dash_wrapper import all_apps
 class Page:
     """A page that a role opens.
 
-    address: the name of its URL; menu: the navigation leads there; about: what for.
+    address: the name of its URL; menu: the navigation leads there; about: what for; whole: it is of the whole business,
+    so not for a person kept to one store.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Page:
     address: str
     menu: bool = True
     about: str = ""
+    whole: bool = False
 
     def url(self) -> str | None:
         """Where it is, or None while the page isn't built."""
@@ -50,6 +52,7 @@ PAGES = {
         Page("finance", "Financial Performance", "finance", about="What was earned, what came in, who owes."),
         Page("receivables", "Receivables", "receivables"),
         Page("desk", "Customers and orders", "admin:operations_order_changelist", about="Look somebody up."),
+        Page("upload", "Upload exports", "upload", about="Newer files from CleanCloud, looked at first.", whole=True),
         Page("customer", "Customer", "customer", menu=False),  # one customer: reached by following a figure
         Page("api", "API", "api", menu=False),
         Page("definitions", "Definitions", "definitions", menu=False),
@@ -60,10 +63,10 @@ PAGES = {
 FOR_ALL = ("definitions", "guides")
 # What each role may open. "desk" is the customer and order lists, which live in the admin.
 ROLES = {
-    "Management": ("executive", "customers", "operations", "finance", "receivables", "customer", "api"),
+    "Management": ("executive", "customers", "operations", "finance", "receivables", "upload", "customer", "api"),
     "Sales": ("executive", "customers", "customer", "api"),
     "Operations": ("executive", "operations", "customer", "api"),
-    "Finance": ("executive", "finance", "receivables", "desk", "customer", "api"),
+    "Finance": ("executive", "finance", "receivables", "desk", "upload", "customer", "api"),
     "Desk": ("receivables", "desk", "customer"),
 }
 # Who works with customers sees how to reach them. The dispatcher rings at a door and writes no e-mails.
@@ -92,9 +95,11 @@ def can_see(user, page: str) -> bool:
     PAGES[page]
     if not user.is_authenticated or not user.is_active:
         return False
-    if user.is_superuser or page in FOR_ALL:
+    if page in FOR_ALL:
         return True
-    return any(page in ROLES.get(role, ()) for role in roles(user))
+    if not user.is_superuser and not any(page in ROLES.get(role, ()) for role in roles(user)):
+        return False
+    return not PAGES[page].whole or store_of(user) is None
 
 
 def store_of(user) -> str | None:

@@ -17,5 +17,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("dash/add_stateless_apps", gone),
     path("dash/", include("django_plotly_dash.urls")),
+    path("operations/", include("operations.urls")),
     path("", include("analytics.urls")),
 ]

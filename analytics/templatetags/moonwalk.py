@@ -104,3 +104,13 @@ def keep(parser, token) -> Keep:
 def opens(user, page: str) -> bool:
     """May the reader open this page of access.PAGES?"""
     return access.can_see(user, page)
+
+
+@register.filter
+def iso_day(text: str) -> str:
+    """"2026-03-05" -> "5 Mar 2026"; anything else as it is."""
+    try:
+        day = date.fromisoformat(text)
+    except (TypeError, ValueError):
+        return text
+    return f"{day.day} {day:%b %Y}"
