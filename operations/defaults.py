@@ -14,8 +14,11 @@ PLACEHOLDERS = {
     "amount": "what they owe, with the currency",
     "orders": "how many orders are open",
     "order_list": "the numbers of these orders",
+    "oldest_order": "the number of the oldest of them",
     "since": "the day of the oldest of them",
     "days": "how many days overdue it is",
+    "bank": "the bank details of the business file",
+    "store": "the store of the oldest order",
     "business": "the business's name",
 }
 # name, days overdue, owed, by
