@@ -512,12 +512,18 @@ def _payment_table(statement: Statement) -> Table:
         Column("reference", words["reference"]), Column("amount", words["amount"], "money"),
     )  # fmt: skip
     rows = tuple(
-        {"date": p.day, "order": p.order, "method": words.get(p.method, p.method), "reference": cleaned(p.reference),
+        {"date": p.day, "order": p.order, "method": words.get(p.method, p.method), "reference": cleaned(p.reference) or None,
          "amount": p.amount}
         for p in statement.payments
     )  # fmt: skip
     title = words["payments"].format(date=day_words(statement.since, language))
     return Table("payments", title, columns, rows)
+
+
+def file_name(statement: Statement, form: str) -> str:
+    """What a statement is called as a file: "statement-CC-0001-2026-03-05.pdf"."""
+    number = re.sub(r"[^A-Za-z0-9]+", "-", statement.customer.number).strip("-")
+    return f"statement-{number}-{statement.as_of.isoformat()}.{form}"
 
 
 # From the database -----------------------------------------------------------------------------------------------
@@ -552,7 +558,7 @@ def statements_of(
     return [
         Statement(
             Party(pk, c.shown_name, c.shown_phone, c.shown_email, c.store),
-            tuple(OpenOrder(o.pk, _day(o), o.total, o.paid_here, o.store) for o in orders.get(pk, ())),
+            tuple(OpenOrder(o.pk, _day(o), o.total, round(o.paid_here, 2), o.store) for o in orders.get(pk, ())),
             received.get(pk, ()), as_of, days[pk], language or c.language, data_to,
         )
         for pk, c in ((pk, customers[pk]) for pk in customer_ids if pk in customers)
