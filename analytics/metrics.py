@@ -234,8 +234,8 @@ _sales("time_in_store_days", "Time in store", "days",
 
 # Financial Performance -------------------------------------------------------------------------------------------
 _sales("collections", "Collections", "money", "sum(collections)",
-       "Money received: paid orders (not those to be invoiced), subscription and invoice payments, in the period the "
-       "row was earned.")
+       "Money received: paid orders (not those to be invoiced), subscription and invoice payments, and payments that "
+       "staff recorded for orders which the export doesn't call paid yet; in the period the row was earned.")
 for _type in ("Stripe", "Terminal", "Cash", "Receivable", "Other"):
     _sales(f"{_type.lower()}_collections", f"{_type} collections", "money",
            f"sum(collections) FILTER (payment_type::VARCHAR = '{_type}')", f"Collections by {_type}.", better=None)
@@ -251,7 +251,8 @@ _sales("days_to_payment", "Days to payment", "days",
        "avg(date_diff('day', placed, payment_date)) FILTER (kind = 'Order')",
        "Mean days from Placed to Payment Date of earned orders that have both; see its coverage.",
        better="down", none_is_zero=False, additive=False)
-_sales("earned_rows", "Earned rows", "count", "count(*)", "Sales rows earned in the period.", better=None)
+_sales("earned_rows", "Earned rows", "count", "count(*) FILTER (kind IS NOT NULL)",
+       "Sales rows earned in the period.", better=None)
 _sales("payment_dated_orders", "Orders with a payment date", "count",
        "count(*) FILTER (kind = 'Order' AND placed IS NOT NULL AND payment_date IS NOT NULL)",
        "Earned orders with both Placed and Payment Date.", better=None)
@@ -280,7 +281,8 @@ def _fact(name: str, label: str, unit: str, description: str) -> None:
 
 
 _fact("outstanding", "Outstanding", "money",
-      "What consumers owe on the exports' date: earned CleanCloud orders that the export does not call paid.")
+      "What consumers owe on the exports' date: earned CleanCloud orders that the export does not call paid, less the "
+      "payments that staff recorded for them.")
 _fact("overdue", "Overdue", "money",
       "Outstanding past its due day: the day placed plus the payment terms of the business file.")
 _fact("aging", "Aging", "money",
@@ -294,7 +296,8 @@ _fact("collection_effectiveness", "Collection effectiveness index", "share",
       "(Receivables at the start + credit sales - receivables at the end) / (receivables at the start + credit sales - "
       "not yet due at the end), from about 90 days ago: every refresh keeps what was owed.")
 _fact("business_accounts", "Business accounts", "money",
-      "Unpaid cleaned orders of business accounts. They are in no other figure.")
+      "Unpaid cleaned orders of business accounts, less the payments that staff recorded for them. They are in no "
+      "other figure.")
 _fact("concentration", "Concentration", "share",
       "All active customers of a period by revenue, the biggest first, with their cumulative share of it.")
 _fact("top_customers_share", "Share of the top 20 customers", "share",

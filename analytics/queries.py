@@ -297,7 +297,7 @@ def insights(con: duckdb.DuckDBPyConnection, grain: str, store: str = WHOLE) -> 
 
 # Rows a metric's SQL runs over, per mart: {where} has the dates and filters, {split} the split's column.
 RELATIONS = {
-    "sales": ("earned_date", "sales WHERE {where}"),
+    "sales": ("earned_date", "{sales} WHERE {where}"),
     "items": ("earned_date", "items WHERE NOT b2b AND {where}"),
     "customer_months": (
         "month",
@@ -307,6 +307,12 @@ RELATIONS = {
         FROM customer_months WHERE {where})""",
     ),
 }
+# Money by method: a sales row without what staff took for it, and each of their payments as a line of its own, with its
+# own method. Such a line has collections alone: every other figure is NULL there, and kind too.
+BY_METHOD = """(SELECT * REPLACE (collections - paid_here AS collections) FROM sales UNION ALL BY NAME
+    SELECT order_id, customer_id, 'CC_2025'::source AS source, store, area, earned_date, payment_type,
+        counted AS collections
+    FROM payments WHERE NOT b2b AND counted <> 0)"""
 # The filters that a mart's rows know; `source` and `segment` are its customer's.
 FILTERED = {
     "sales": ("store", "area", "source", "payment_type", "segment"),
@@ -384,6 +390,18 @@ def where_of(mart: str, filters: Filters, splits: tuple[str, ...] = ()) -> str:
     return " AND ".join(said)
 
 
+def relation_of(
+    mart: str, filters: Filters, sql: str = "", splits: tuple[str, ...] = (), by_method: bool = False
+) -> str:
+    """A mart's rows for the figures in `sql`, by method where these, a split or a filter ask for it."""
+    by_method = by_method or "payment_type" in (*splits, *re.findall(r"\w+", sql)) or filters.payment_type is not None
+    return RELATIONS[mart][1].format(
+        sales=BY_METHOD if by_method else "sales",
+        where=where_of(mart, filters, splits),
+        split="".join(f", {s}" for s in splits),
+    )
+
+
 def bound(sql: str, filters: Filters, **more) -> dict:
     """The values to bind: of the filters and `more`, those that the SQL names."""
     month = date.fromisoformat(f"{filters.segment_month}-01") if filters.segment_month else None
@@ -401,10 +419,10 @@ def _mart_tables(mart: str, by_split: dict, grain: str, filters: Filters) -> dic
             own: (f"by_{mart}_{i}", *_mart_tables(mart, {own: metrics}, grain, filters)[own][1:])
             for i, (own, metrics) in enumerate(by_split.items())
         }
-    date_column, relation = RELATIONS[mart]
+    date_column = RELATIONS[mart][0]
     columns = {m.name: m.sql for metrics in by_split.values() for m in metrics}
     splits = tuple(s for s in SPLITS if any(s in own for own in by_split))
-    relation = relation.format(where=where_of(mart, filters, splits), split="".join(f", {s}" for s in splits))
+    relation = relation_of(mart, filters, " ".join(columns.values()), splits)
     sets = ", ".join(f"({', '.join(('first_day', *own))})" for own in by_split)
     bits = {own: sum(1 << i for i, s in enumerate(reversed(splits)) if s not in own) for own in by_split}
     which = f"grouping({', '.join(splits)})" if splits else "0"
@@ -578,14 +596,12 @@ def _number(values: pl.Series, unit: str) -> pl.Series:
 
 # Receivables -----------------------------------------------------------------------------------------------------
 
-# What an order still owes: this says it for every figure. An order without an amount owes nothing.
-BALANCE = "CASE WHEN paid THEN 0 ELSE greatest(total, 0) END"
 # Credit sales: neither paid on the day the order was placed nor paid on a day nobody knows.
 ON_CREDIT = "NOT paid OR coalesce(payment_date <> coalesce(placed, earned_date), false)"
 LEDGER = """WITH kept AS MATERIALIZED (
     SELECT * FROM (
         SELECT order_id, customer_id, store::VARCHAR AS store, coalesce(placed, earned_date) AS since, earned_date,
-            total, {balance} AS balance, {on_credit} AS on_credit
+            total, balance, {on_credit} AS on_credit
         FROM sales WHERE kind = 'Order' AND source = 'CC_2025' AND {where}
     ) WHERE balance > 0 OR (on_credit AND earned_date > least($as_of - {days}, $start))
 )
@@ -599,9 +615,9 @@ UNION ALL BY NAME
 SELECT 'since' AS what, store, sum(total) AS balance FROM kept
 WHERE on_credit AND earned_date > $start AND earned_date <= $as_of GROUP BY store
 UNION ALL BY NAME
-SELECT 'business' AS what, o.store::VARCHAR AS store, count(*) AS days, sum({balance}) AS balance
+SELECT 'business' AS what, o.store::VARCHAR AS store, count(*) AS days, sum(balance) AS balance
 FROM orders AS o JOIN customers AS c USING (customer_id)
-WHERE o.b2b AND cleaned IS NOT NULL AND {balance} > 0{business} GROUP BY o.store"""
+WHERE o.b2b AND cleaned IS NOT NULL AND balance > 0{business} GROUP BY o.store"""
 _BUSINESS = {"store": "o.store", "area": "c.area", "source": "c.source", "payment_type": "o.payment_type"}
 _ORDERS = {
     "order_id": pl.String, "customer_id": pl.String, "name": pl.String, "store": pl.String, "placed": pl.Date,
@@ -627,9 +643,7 @@ def ledger(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> Ledg
     start, why = _start(records, as_of, filters)
     business = "".join(f" AND {c} = ${d}" for d, c in _BUSINESS.items() if getattr(filters, d) is not None)
     business += " AND false" if filters.segment else ""  # business accounts are in no segment
-    sql = LEDGER.format(
-        balance=BALANCE, on_credit=ON_CREDIT, where=where_of("sales", filters), days=DAYS, business=business
-    )
+    sql = LEDGER.format(on_credit=ON_CREDIT, where=where_of("sales", filters), days=DAYS, business=business)
     terms = int(facts["payment_terms_days"])
     more = {"first": date.min, "last": date.max, "as_of": as_of, "terms": terms, "start": start or as_of}
     rows = con.execute(sql, bound(sql, filters, **more)).pl()
@@ -655,9 +669,9 @@ def business_orders(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()
     business += " AND false" if filters.segment else ""
     sql = f"""SELECT order_id, customer_id, coalesce(name, customer_id) AS name, o.store::VARCHAR AS store,
         coalesce(placed, cleaned) AS placed, coalesce(placed, cleaned) + $terms AS due,
-        date_diff('day', coalesce(placed, cleaned), $as_of) AS days, {BALANCE} AS balance
+        date_diff('day', coalesce(placed, cleaned), $as_of) AS days, balance
     FROM orders AS o JOIN customers AS c USING (customer_id)
-    WHERE o.b2b AND cleaned IS NOT NULL AND {BALANCE} > 0{business}"""
+    WHERE o.b2b AND cleaned IS NOT NULL AND balance > 0{business}"""
     terms, as_of = int(facts["payment_terms_days"]), date.fromisoformat(facts["as_of"])
     rows = con.execute(sql, bound(sql, filters, as_of=as_of, terms=terms)).pl()
     rows = rows.select([pl.col(n).cast(t) for n, t in _ORDERS.items()])
@@ -731,13 +745,14 @@ def concentration(
 
 # A threshold among customers: what each of them has, of which it is the threshold.
 EACH = {"spend_threshold": "sum(revenue)", "volume_threshold": "sum(items)"}
+PAID_HERE = "Paid here"  # the kind of a payment that staff recorded: a line of BY_METHOD
 # What the rows of a mart say for themselves: name in the answer -> SQL. `value` and the customer's name come to it.
 ROWS = {
     "sales": {
         "order_id": "r.order_id", "earned_date": "r.earned_date", "customer_id": "r.customer_id", "name": "c.name",
-        "kind": "r.kind::VARCHAR", "store": "r.store::VARCHAR", "area": "r.area::VARCHAR", "placed": "r.placed",
-        "payment_type": "r.payment_type::VARCHAR", "delivery": "r.delivery", "pickup": "r.pickup", "pieces": "r.pieces",
-        "total": "r.total", "collections": "r.collections",
+        "kind": f"coalesce(r.kind::VARCHAR, '{PAID_HERE}')", "store": "r.store::VARCHAR", "area": "r.area::VARCHAR",
+        "placed": "r.placed", "payment_type": "r.payment_type::VARCHAR", "delivery": "r.delivery", "pickup": "r.pickup",
+        "pieces": "r.pieces", "total": "r.total", "collections": "r.collections",
     },
     "items": {
         "order_id": "r.order_id", "item_no": "r.item_no", "earned_date": "r.earned_date",
@@ -827,7 +842,7 @@ def _each_customer(name: str, filters: Filters) -> str:
 
     tables = []
     for (mart, before), columns in scans.items():
-        relation = RELATIONS[mart][1].format(where=where_of(mart, filters), split="")
+        relation = relation_of(mart, filters, " ".join(columns.values()))
         if before:
             relation = relation.replace("$first", "$before_first").replace("$last", "$before_last")
         figures = ", ".join(f"{sql} AS {'before' if before else 'of'}_{leaf}" for leaf, sql in columns.items())
@@ -997,10 +1012,12 @@ def rows(
     mart = row_mart(name)
     said = ", ".join(f"{sql} AS {column}" for column, sql in ROWS[mart].items())
     value = _row_value(name) or "NULL"
-    relation = RELATIONS[mart][1].format(where=where_of(mart, filters), split="")
+    money = get(name).sql.startswith("sum(collections)")  # each amount by its own method, as it came in
+    relation = relation_of(mart, filters, value, by_method=money)
     counted = f"SELECT *, {value} AS value FROM {relation} AND {_counted(name, mart, filters)}"
     inner = f"SELECT {said}, r.value FROM ({counted}) AS r JOIN customers AS c ON c.customer_id = r.customer_id"
-    ties = "order_id" if mart == "sales" else "order_id, item_no"
+    # An order has several lines where staff took money for it.
+    ties = "order_id, payment_type, value" if mart == "sales" else "order_id, item_no"
     columns = (*ROWS[mart], "value")
     return _behind(con, name, grain, period, filters, inner, columns, sort, descending, ties, how)
 
@@ -1202,12 +1219,13 @@ HISTORY = """
     SELECT order_id, kind::VARCHAR AS kind, source::VARCHAR AS source, store::VARCHAR AS store, placed, earned_date,
         collected, delivery, pickup, pieces::DOUBLE AS pieces, total,
         CASE WHEN source <> 'Legacy' THEN collections END AS collections,  -- the old system kept no payments
-        CASE WHEN source <> 'Legacy' THEN paid END AS paid, payment_type::VARCHAR AS payment_type, payment_date
+        CASE WHEN source <> 'Legacy' THEN paid END AS paid, payment_type::VARCHAR AS payment_type, payment_date,
+        balance
     FROM sales WHERE customer_id = $customer{store}
     UNION ALL BY NAME
     SELECT order_id, 'Order' AS kind, 'CC_2025' AS source, store::VARCHAR AS store, placed, cleaned AS earned_date,
         collected, delivery, pickup_date IS NOT NULL AS pickup, pieces::DOUBLE AS pieces, total, paid,
-        payment_type::VARCHAR AS payment_type, payment_date
+        payment_type::VARCHAR AS payment_type, payment_date, balance
     FROM orders WHERE b2b AND customer_id = $customer{store}
     UNION ALL BY NAME
     SELECT order_id, 'Items alone' AS kind, 'CC_2025' AS source, store::VARCHAR AS store, min(placed) AS placed,
@@ -1247,7 +1265,7 @@ def customer(con: duckdb.DuckDBPyConnection, customer_id: str, store: str | None
             (SELECT min(earned_date) FROM earned WHERE kind IN ('Order', 'Subscription')) AS first_earned,
             (SELECT max(earned_date) FROM earned WHERE kind IN ('Order', 'Subscription')) AS last_earned,
             (SELECT sum(total)::DOUBLE / nullif(count(*), 0) FROM earned WHERE kind = 'Order') AS average_order,
-            coalesce((SELECT sum({BALANCE}) FROM earned WHERE kind = 'Order' AND source = 'CC_2025'), 0) AS balance,
+            coalesce((SELECT sum(balance) FROM earned), 0) AS balance,
             (SELECT count(*) FROM history) AS history
         """, customer_id, store)  # fmt: skip
     found = who.row(0, named=True) | what.row(0, named=True)

@@ -19,6 +19,7 @@ class Check:
 
 KEYS = {
     "customers": "customer_id",
+    "payments": "payment_id",
     "orders": "order_id",
     "sales": "order_id",
     "items": "item_no",
@@ -80,6 +81,32 @@ CHECKS = [
             (SELECT coalesce(sum(collections), 0) AS marts FROM sales WHERE kind <> 'Order'),
             (SELECT coalesce(sum(amount), 0) AS staged FROM stg_invoices) WHERE marts <> staged""",
         "collections of payments in the sales mart differ from the staged invoices",
+    ),
+    Check(
+        "payments to the fils",
+        """SELECT 1 FROM
+            (SELECT coalesce(sum(amount), 0) AS amount, count(*) AS n, coalesce(sum(counted), 0) AS counted,
+                coalesce(sum(counted) FILTER (NOT b2b), 0) AS of_consumers FROM payments),
+            (SELECT coalesce(sum(amount), 0) AS given, count(*) AS rows FROM stg_payments),
+            (SELECT coalesce(sum(paid_here), 0) AS orders FROM orders),
+            (SELECT coalesce(sum(paid_here), 0) AS sales FROM sales)
+            WHERE amount <> given OR n <> rows OR counted <> orders OR of_consumers <> sales""",
+        "staff's payments are not counted once each",
+    ),
+    Check(
+        "the export wins",
+        """SELECT order_id FROM orders WHERE paid AND (paid_here <> 0 OR balance <> 0)
+            UNION ALL SELECT order_id FROM sales WHERE paid AND (paid_here <> 0 OR balance <> 0)
+            UNION ALL SELECT order_id FROM payments WHERE counted <> 0 AND standing <> 'counted'""",
+        "an order that the export calls paid still counts staff's payments or owes something",
+    ),
+    Check(
+        "paid here and owed add up",
+        """SELECT order_id FROM orders WHERE NOT paid AND (paid_here + balance <> greatest(total, 0) OR balance < 0)
+            UNION ALL
+            SELECT order_id FROM sales WHERE source = 'CC_2025' AND kind = 'Order' AND NOT paid
+                AND (collections + balance <> greatest(total, 0) OR balance < 0)""",
+        "what staff took for an unpaid order and what it still owes are not its total",
     ),
     Check(
         "items to the fils",

@@ -25,10 +25,14 @@ HERE = Path(__file__).parent
 # In the order in which they stand on each other.
 HELPERS = ("types", "earned_orders")
 STATEMENTS = (
-    "types", "customers", "subscriptions", "earned_orders", "orders", "sales", "items", "customer_months", "cohorts",
-    "rfm", "lifetimes", "periods", "insights", "receivables", "meta",
+    "types", "customers", "subscriptions", "earned_orders", "payments", "orders", "sales", "items",
+    "customer_months", "cohorts", "rfm", "lifetimes", "periods", "insights", "receivables", "meta",
 )  # fmt: skip
 MARTS = tuple(name for name in STATEMENTS if name not in HELPERS)
+# What staff recorded of payments, as build() takes it: a row a payment, net of its void.
+PAYMENTS = pl.Schema({
+    "payment_id": pl.Int64, "order_id": pl.String, "amount": pl.Decimal(12, 2), "method": pl.String, "paid_on": pl.Date,
+})  # fmt: skip
 PERSONAL = {"customers": ("name", "phone", "email")}
 # Staging and marts decide what a build holds; a change in any of them makes a new build of the same exports.
 CODE = ("business.py", "sources.py", "contracts.py", "staging.py", "checks.py", "pipeline.py", "marts")
@@ -90,9 +94,12 @@ def build(
     key: str | None = None,
     code_extra: str = "",
     last_fingerprint: str | None = None,
+    payments: pl.DataFrame | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Build | None:
     """Build a candidate from the newest exports in a folder; None when they make the same build as `last_fingerprint`.
+
+    `payments`: all that staff recorded, in the columns of PAYMENTS; the mart of that name says what counts of them.
 
     `code_extra` is a hash of code outside this room that writes into the build. The candidate lies in
     `<data_dir>/warehouse`, inputs are kept in `<data_dir>/landing`, bad rows in `<data_dir>/quarantine/<build_id>`.
@@ -105,7 +112,9 @@ def build(
         sources.hash_sources(found)
         as_of = sources.export_date(found, warnings)
         inputs = _hash(*(f"{k} {s.sha256} {s.named}" for k, s in sorted(found.items())))
-        fingerprint = _hash(inputs, business.text, code_hash(), code_extra, "sealed" if key else "plain")
+        base = _hash(inputs, business.text, code_hash(), code_extra, "sealed" if key else "plain")
+        given = _given(payments)
+        fingerprint = _hash(base, given.write_csv()) if len(given) else base
     if fingerprint == last_fingerprint:
         return None
     warehouse = Warehouse(data_dir / "warehouse", key)
@@ -127,11 +136,13 @@ def build(
             staged, tallies, as_of = _stage(found, business, as_of, quarantine, key, steps, warnings)
             for copy in kept:
                 copy.result()
+        staged["payments"] = given
         with warehouse.open_candidate(build_id) as con:
             _write_marts(con, staged, business, as_of, build_id, steps)
             with steps("checks", "Checking the figures"):
                 warnings += checks.run(con)
             data_to = con.execute("SELECT value FROM meta WHERE key = 'data_to'").fetchone()[0]
+            settled = _settled(con)
         files = {
             kind: {"file": s.path.name, "sha256": s.sha256} | tallies[kind].as_manifest() for kind, s in found.items()
         }
@@ -139,8 +150,9 @@ def build(
         manifest = {
             "build_id": build_id, "as_of": as_of.isoformat(),
             "data_to": data_to, "created": created.isoformat(timespec="milliseconds"),
-            "fingerprint": fingerprint, "inputs": inputs, "encrypted": bool(key),
+            "fingerprint": fingerprint, "base": base, "inputs": inputs, "encrypted": bool(key),
             "seconds": {k: round(v, 4) for k, v in steps.seconds.items()}, "warnings": warnings, "files": files,
+            "payments": settled,
         }  # fmt: skip
         warehouse.write_manifest(build_id, manifest)
     except BaseException:
@@ -148,6 +160,31 @@ def build(
         shutil.rmtree(quarantine, ignore_errors=True)
         raise
     return Build(build_id, fingerprint, as_of, manifest, warnings)
+
+
+def _given(payments: pl.DataFrame | None) -> pl.DataFrame:
+    """Staff's payments in the columns of PAYMENTS, in one order, without those that voids left nothing of."""
+    if payments is None:
+        return PAYMENTS.to_frame()
+    given = payments.select(PAYMENTS.names()).cast(dict(PAYMENTS)).filter(pl.col("amount") != 0).sort("payment_id")
+    if (given["amount"] < 0).any() or given["payment_id"].is_duplicated().any():
+        raise ValueError("payments: one row each, net of its void, none below 0")
+    return given
+
+
+def _settled(con: duckdb.DuckDBPyConnection) -> dict:
+    """What became of staff's payments, for the manifest: {standing: {"payments", "amount", "counted"}}; of orders that
+    the exports don't have also which, 100 at most."""
+    rows = con.execute(
+        """SELECT standing, count(*), sum(amount)::VARCHAR, sum(counted)::VARCHAR,
+            list(DISTINCT order_id ORDER BY order_id)
+        FROM payments GROUP BY standing ORDER BY standing"""
+    ).fetchall()
+    told = {standing: {"payments": n, "amount": amount, "counted": counted} for standing, n, amount, counted, _ in rows}
+    for standing, *_, orders in rows:
+        if standing == "not in the exports":
+            told[standing]["orders"] = orders[:100]
+    return told
 
 
 def _free_id(warehouse: Warehouse, wanted: str) -> str:
@@ -234,6 +271,10 @@ def _prepare(con: duckdb.DuckDBPyConnection, business: Business, as_of: date, bu
     con.execute(
         "CREATE TEMP MACRO collected_of(paid, payment_type, total) AS "
         f"CASE WHEN paid AND payment_type NOT IN ({_sql_list(('', *business.to_be_invoiced))}) THEN total ELSE 0 END"
+    )
+    con.execute(
+        "CREATE TEMP MACRO balance_of(paid, total, paid_here) AS "
+        "CASE WHEN paid THEN 0 ELSE greatest(total, 0) - paid_here END"
     )
     con.execute(f"CREATE TEMP MACRO area_of(route) AS CASE {areas} ELSE {_sql_list([business.areas[-1]])} END")
     con.execute(
