@@ -20,6 +20,8 @@ env = environ.Env(
     CSRF_TRUSTED_ORIGINS=(list, []),
     LOG_LEVEL=(str, "INFO"),
     REDIS_URL=(str, ""),
+    EMAIL_URL=(str, ""),
+    DEFAULT_FROM_EMAIL=(str, ""),
     MOONWALK_DATA_DIR=(str, ""),
     MOONWALK_EXPORTS_DIR=(str, ""),
     MOONWALK_WAREHOUSE_KEY=(str, ""),
@@ -273,6 +275,12 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not HASHED_STATIC
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+
+# --- E-mail: without EMAIL_URL through a mail server on this machine; where there is none, whoever sends is told so --
+EMAIL_URL = env("EMAIL_URL")
+globals().update(env.email_url("EMAIL_URL") if EMAIL_URL else {})
+EMAIL_TIMEOUT = 15  # seconds: somebody waits for the page
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL") or "moonwalk@localhost"
 
 # --- Time and language ---------------------------------------------------------------------------------------------
 TIME_ZONE, REFRESH_AT = _business_clock(BUSINESS_FILE)

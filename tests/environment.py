@@ -23,6 +23,8 @@ atexit.register(_remove)
 
 for name in [n for n in os.environ if n.startswith("MOONWALK_")] + [
     "REDIS_URL",
+    "EMAIL_URL",
+    "DEFAULT_FROM_EMAIL",
     "ALLOWED_HOSTS",
     "CSRF_TRUSTED_ORIGINS",
 ]:
