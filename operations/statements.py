@@ -596,6 +596,7 @@ def _received(customer_ids: list[str], user, since: dict[str, date]) -> dict[str
         payments_for(user)
         .filter(order__customer__in=customer_ids, voids=None, voided_by=None, paid_on__gte=first)
         .exclude(order__paid=True, order__payment_date__isnull=False)
+        .order_by("pk")
         .values_list("order__customer", "paid_on", "amount", "method", "order", "reference")
     )
     found: dict[str, list[Received]] = {}

@@ -9,13 +9,16 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal as D
 from html import unescape
+from uuid import uuid4
 
 import openpyxl
 import pytest
+from django.utils import timezone
 
 from etl.business import load_business
 from etl.legal import Arabic, Bank, Legal
-from operations import statements
+from operations import services, statements
+from operations.models import Customer, Order, RefreshRun
 from operations.statements import OpenOrder, Party, Received, Statement, statement_xlsx, statements_pdf
 
 AS_OF = date(2026, 3, 5)
@@ -366,3 +369,125 @@ def test_a_file_is_named_after_customer_and_day():
     assert statements.file_name(ENGLISH, "pdf") == "statement-CC-0001-2026-03-05.pdf"
     hostile = replace(ENGLISH, customer=Party('../../e "x"\r\n'))
     assert statements.file_name(hostile, "xlsx") == "statement-e-x-2026-03-05.xlsx"
+
+
+# From the database -----------------------------------------------------------------------------------------------
+
+
+def add_customer(pk: str, **columns):
+    return Customer.objects.create(pk=pk, row_hash=pk, synced_at=timezone.now(), **{"store": "Moon Walk", **columns})
+
+
+def add_order(pk: str, customer, total: str, **columns):
+    """An order placed on 1 February and cleaned on the 2nd, unless the columns say otherwise."""
+    given = {"store": "Moon Walk", "placed": date(2026, 2, 1), "cleaned": date(2026, 2, 2), **columns}
+    return Order.objects.create(
+        pk=pk, customer=customer, total=D(total), row_hash=pk, synced_at=timezone.now(), **given
+    )
+
+
+@pytest.fixture
+def books(people):
+    """Sara owes on three orders of two stores, Omar on none, Mona is Hielo's; what staff and the export say is paid."""
+    sara = add_customer(
+        "CC-0001", name="sara h", own_name="Sara Haddad", over_name="sara h", phone="050 1", email="s@example.com"
+    )
+    omar, mona = add_customer("CC-0002", name="Omar Saleh", language="ar"), add_customer("CC-0003", store="Hielo")
+    late = add_order("M-00109", sara, "40.30", placed=date(2025, 12, 24))
+    later = add_order("M-00101", sara, "20.00", placed=None, cleaned=date(2026, 1, 15))
+    add_order("H-00201", sara, "7.70", store="Hielo")
+    # What owes nothing: paid in the export, not cleaned yet, without an amount, gone from the export, paid here.
+    add_order("M-00102", sara, "50.00", paid=True, payment_type="Cash", payment_date=date(2026, 1, 2))
+    add_order("M-00103", sara, "60.00", cleaned=None)
+    add_order("M-00104", sara, "0.00")
+    add_order("M-00105", sara, "70.00", in_latest_export=False)
+    done = add_order("M-00106", sara, "80.00")
+    pay = {"user": people["dana"], "method": "Cash"}
+    # 40.30 - 10.10 - 20.10 = 10.10: three amounts that binary fractions don't hold.
+    for amount in ("10.10", "20.10"):
+        services.customer_pay(
+            "CC-0001", D(amount), paid_on=date(2026, 3, 1), request_key=uuid4(), order_ids=[late.pk], **pay
+        )
+    services.order_mark_paid([done.pk], paid_on=date(2026, 3, 2), reference="slip 9", request_key=uuid4(), **pay)
+    (wrong,) = services.order_mark_paid([later.pk], paid_on=date(2026, 3, 3), request_key=uuid4(), **pay)
+    services.payment_void(wrong.pk, reason="another customer's", user=people["dana"], request_key=uuid4())
+    # In the export's figures: before the oldest open order; to be invoiced; both there and here.
+    add_order("M-00107", sara, "90.00", paid=True, payment_type="Cash", payment_date=date(2025, 12, 23))
+    add_order("M-00108", sara, "95.00", paid=True, payment_type="Receivable", payment_date=date(2026, 2, 1))
+    both = add_order("M-00110", sara, "33.00", store="Hielo")
+    services.order_mark_paid([both.pk], paid_on=date(2026, 3, 3), request_key=uuid4(), **pay)
+    type(both).objects.filter(pk=both.pk).update(paid=True, payment_type="Terminal", payment_date=date(2026, 3, 4))
+    add_order("H-00300", mona, "5.00", store="Hielo")
+    return {"sara": sara, "omar": omar, "mona": mona}
+
+
+def of(ids, user, **options) -> list[Statement]:
+    return statements.statements_of(ids, user, as_of=AS_OF, **options)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db
+def test_a_statement_is_read_from_the_books(books, people):
+    (sara,) = of(["CC-0001"], people["dana"])
+    assert sara.customer == Party("CC-0001", "Sara Haddad", "050 1", "s@example.com", "Moon Walk")
+    assert sara.orders == (
+        OpenOrder("M-00109", date(2025, 12, 24), D("40.30"), D("30.20"), "Moon Walk"),
+        OpenOrder("M-00101", date(2026, 1, 15), D("20.00"), D("0.00"), "Moon Walk"),
+        OpenOrder("H-00201", date(2026, 2, 1), D("7.70"), D("0.00"), "Hielo"),
+    )
+    assert str(sara.total) == "37.80", "10.10 + 20.00 + 7.70, to the fils"
+    assert sara.since == date(2025, 12, 24), "since the oldest open order"
+    assert sara.payments == (
+        Received(date(2026, 1, 2), D("50.00"), "Cash", "M-00102"),
+        Received(date(2026, 3, 1), D("10.10"), "Cash", "M-00109"),
+        Received(date(2026, 3, 1), D("20.10"), "Cash", "M-00109"),
+        Received(date(2026, 3, 2), D("80.00"), "Cash", "M-00106", "slip 9"),
+        Received(date(2026, 3, 4), D("33.00"), "Terminal", "M-00110"),
+    ), "no voided payment, nothing to be invoiced, and the export's word alone where both say paid"
+    assert (sara.as_of, sara.language, sara.data_to) == (AS_OF, "en", None)
+
+
+@pytest.mark.django_db
+def test_statements_come_in_the_order_asked_in_each_ones_language(books, people):
+    found = of(["CC-0002", "CC-0001", "CC-0404", "CC-0002"], people["dana"])
+    assert [s.customer.number for s in found] == ["CC-0002", "CC-0001"]
+    assert [s.language for s in found] == ["ar", "en"]
+    omar = found[0]
+    assert omar.orders == omar.payments == () and omar.total == 0
+    assert omar.since == date(2025, 12, 5), "90 days: 5 of March, 28, 31 and 26 of December"
+    assert {s.language for s in of(["CC-0001", "CC-0002"], people["dana"], language="ar")} == {"ar"}
+    (late,) = of(["CC-0001"], people["dana"], since=date(2026, 3, 2))
+    assert [p.order for p in late.payments] == ["M-00106", "M-00110"] and len(late.orders) == 3
+    assert of([], people["dana"]) == []
+
+
+@pytest.mark.django_db
+def test_a_person_kept_to_a_store_prints_that_store_alone(books, people):
+    (sara, mona) = of(["CC-0001", "CC-0002", "CC-0003"], people["hala"])
+    assert [o.number for o in sara.orders] == ["H-00201"] and [p.order for p in sara.payments] == ["M-00110"]
+    assert [o.number for o in mona.orders] == ["H-00300"]
+
+
+@pytest.mark.django_db
+def test_it_says_which_exports_it_stands_on(books, people):
+    for n, day in enumerate((date(2026, 3, 4), date(2026, 3, 2))):
+        RefreshRun.objects.create(
+            trigger="command", state="published", as_of=day, started_at=timezone.now(),
+            heartbeat_at=timezone.now(), finished_at=timezone.now() - timedelta(hours=n),
+        )  # fmt: skip
+    assert of(["CC-0001"], people["dana"])[0].data_to == date(2026, 3, 4), "the run published last"
+
+
+@pytest.mark.django_db
+def test_many_customers_take_no_more_questions_than_one(books, people, django_assert_num_queries):
+    with django_assert_num_queries(5) as one:
+        of(["CC-0001"], people["dana"])
+    with django_assert_num_queries(len(one)):
+        assert len(of(["CC-0001", "CC-0002", "CC-0003"], people["dana"])) == 3
+
+
+@pytest.mark.django_db
+def test_from_the_books_to_paper(books, people):
+    (sara,) = of(["CC-0001"], people["dana"])
+    said = text_of(statements_pdf([sara], BUSINESS))
+    assert "Dhs 37.80" in said and "24 December 2025 M-00109 40.30 30.20 10.10 71" in said  # 7 + 31 + 28 + 5 days
