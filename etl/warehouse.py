@@ -20,6 +20,7 @@ import duckdb
 
 from etl.errors import WarehouseError
 
+REBUILDS = 3  # of one base that stay: a reader may be about to open the one before
 _BUILD_ID = re.compile(r"^[0-9A-Za-z][0-9A-Za-z-]{5,60}$")
 
 
@@ -72,6 +73,11 @@ class Warehouse:
             return json.loads(self.path(build_id).with_suffix(".json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
+
+    @staticmethod
+    def base_of(manifest: dict) -> str | None:
+        """What a build was made of, payments aside: two builds of one base differ by what staff recorded alone."""
+        return manifest.get("base") or manifest.get("fingerprint")
 
     def write_manifest(self, build_id: str, manifest: dict) -> None:
         """Keep a build's manifest beside it, whole or not at all."""
@@ -200,14 +206,20 @@ class Warehouse:
         _write_atomically(self.root / "current", build_id + "\n")
 
     def earlier(self, build_id: str | None = None) -> str:
-        """The published build to go back to: the one named, else the one before the current. Raises WarehouseError
-        when there is none, or when it can't be opened."""
+        """The published build to go back to: the one named, else the last one before the current that is made of
+        something else than it (payments aside: they would only come in again) and that nobody left. Raises
+        WarehouseError when there is none, or when it can't be opened."""
         builds = [b for b in self.builds() if b.manifest.get("published")]
         if build_id is None:
             current = next((i for i, b in enumerate(builds) if b.current), len(builds))
-            if not builds[current + 1 :]:
+            base = self.base_of(builds[current].manifest) if builds[current:] else None
+            others = [
+                b for b in builds[current + 1 :]
+                if not b.manifest.get("rolled_back") and (base is None or self.base_of(b.manifest) != base)
+            ]  # fmt: skip
+            if not others:
                 raise WarehouseError("There is no earlier published build to roll back to.")
-            build_id = builds[current + 1].build_id
+            build_id = others[0].build_id
         elif build_id not in {b.build_id for b in builds}:
             raise WarehouseError(
                 f"There is no published build {build_id}: `manage.py warehouse list` shows those there are."
@@ -244,18 +256,21 @@ class Warehouse:
     def prune(self, keep: int = 5, protect: tuple[str, ...] = ()) -> list[str]:
         """Remove builds beyond the last `keep` sets of exports, and unfinished files; return their ids.
 
-        Rebuilds of one set of exports (a payment, an upgrade) count as one set; of an older set only the newest stays.
-        With a key, plain builds go too.
+        Rebuilds of one set of exports (a payment, an upgrade) count as one set; of an older set only the newest stays,
+        of the newest set the last rebuilds for payments. With a key, plain builds go too.
         """
         sets: list[str] = []
+        bases: list[str | None] = []
         removed = []
         for build in self.builds():
+            bases.append(self.base_of(build.manifest))
             first = build.inputs not in sets
             if first:
                 sets.append(build.inputs)
             newest_set = build.inputs == sets[0]
             stays = build.current or build.build_id in protect
-            stays = stays or (len(sets) <= keep and (first or newest_set))
+            recent = newest_set and (bases[-1] is None or bases.count(bases[-1]) <= REBUILDS)
+            stays = stays or (len(sets) <= keep and (first or recent))
             if self.key and build.manifest.get("encrypted") is False and not build.current:
                 stays = False  # from before there was a key: anybody can read it and nobody can publish it
             if not stays:

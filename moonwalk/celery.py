@@ -18,8 +18,11 @@ app.autodiscover_tasks()
 
 @app.on_after_configure.connect
 def add_daily_refresh(sender, **kwargs) -> None:
-    """Every day at the hour the business file names (`refresh_at`), on the business's clock (CELERY_TIMEZONE)."""
+    """Every day at the hour the business file names (`refresh_at`), on the business's clock (CELERY_TIMEZONE); and
+    every five minutes a look for payments that are not in the figures yet."""
     hour, minute = settings.REFRESH_AT.split(":")
     sender.conf.beat_schedule = {
         "daily refresh": {"task": "operations.refresh", "schedule": crontab(hour=int(hour), minute=int(minute))},
+        # Each payment asks for it too; this takes up what a worker that was killed left.
+        "payments": {"task": "operations.payments", "schedule": 300.0},
     }

@@ -8,3 +8,10 @@ max_requests_jitter = 2_000
 loglevel = "warning"
 # A refresh that a worker runs in process may end before the worker does.
 graceful_timeout = 60
+
+
+def post_worker_init(worker) -> None:
+    """Payments that a killed process left out of the figures."""
+    from operations.catch_up import at_start
+
+    at_start()

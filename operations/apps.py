@@ -8,13 +8,14 @@ class OperationsConfig(AppConfig):
     verbose_name = "Customers and orders"
 
     def ready(self) -> None:
-        from operations import audit, checks, defaults, roles  # noqa: F401  (checks register themselves)
+        from operations import audit, catch_up, checks, defaults, roles, services  # noqa: F401  (checks register themselves)
 
         post_migrate.connect(roles.make_groups, sender=self)
         post_migrate.connect(roles.make_lock, sender=self)
         post_migrate.connect(defaults.make_levels, sender=self)
         audit.connect()
         user_logged_in.connect(_forget_old_sessions)
+        services.payments_changed.connect(catch_up.on_payments_changed)
 
 
 def _forget_old_sessions(request, **kwargs) -> None:

@@ -262,6 +262,16 @@ def _exports_and_uploads(folder: Path, uploaded: dict, work: Path) -> Inputs:
     return found
 
 
+@contextmanager
+def of_build(manifest: dict) -> Iterator[Inputs]:
+    """The files that a build was made of, as they are kept: for a rebuild of nothing else than these. Raises
+    WarehouseError when one isn't there any more."""
+    with work_folder() as work:
+        for file in manifest["files"].values():
+            lay_out_kept(work, file["file"], file["sha256"])
+        yield Inputs(work, manifest.get("uploaded", {}))
+
+
 def settle(folder: Path) -> None:
     """The files of an upload went live, or were live before: remove them. Its record stays for a day, so that its
     page can say so."""

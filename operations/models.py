@@ -465,7 +465,13 @@ class FollowUp(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(promise_amount__isnull=True, promise_on__isnull=True, promise_balance__isnull=True)
-                | Q(promise_amount__gt=0, promise_on__isnull=False, promise_balance__gte=F("promise_amount")),
+                | Q(
+                    promise_amount__isnull=False,  # said of each: a comparison with nothing is neither true nor false,
+                    promise_on__isnull=False,  # and a check takes that for true
+                    promise_balance__isnull=False,
+                    promise_amount__gt=0,
+                    promise_balance__gte=F("promise_amount"),
+                ),
                 name="follow_up_promise_is_whole",
                 violation_error_message="A promise has an amount and a day, and no more is promised than is owed.",
             ),
@@ -643,6 +649,7 @@ class RefreshRun(models.Model):
         BUTTON = "button", "button"
         SCHEDULE = "schedule", "every morning"
         ROLLBACK = "rollback", "return to an earlier build"
+        PAYMENTS = "payments", "payments recorded here"
 
     class State(models.TextChoices):
         QUEUED = "queued", "waiting for its turn"
@@ -703,6 +710,11 @@ class RefreshRun(models.Model):
     @property
     def is_under_way(self) -> bool:
         return self.state in self.UNDERWAY
+
+    @property
+    def is_for_payments_alone(self) -> bool:
+        """Only what staff recorded went into its build anew: nobody is told (no report, no alert)."""
+        return self.trigger == self.Trigger.PAYMENTS or bool(self.manifest.get("payments_alone"))
 
     @property
     def error_for_output(self) -> str:

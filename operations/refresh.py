@@ -4,6 +4,9 @@ Order of things, so that a process killed anywhere leaves the old build live and
 everything up to the database transaction touches a candidate alone; the transaction syncs customers and orders and
 marks the run "publishing" together; then the pointer moves in one atomic step. A run found "publishing" died between
 those two and is finished first by whoever comes next.
+
+Staff's payments go into every build. Which of them a published build was given stands on each (included_in), written in
+the transaction that makes it the one to publish; as long as one waits, the live build's own exports are built again.
 """
 
 import logging
@@ -11,9 +14,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +29,11 @@ from django.utils.module_loading import import_string
 from etl.errors import MoonwalkError, WarehouseError
 from operations import inputs, quarantine, services
 from operations.lock import Lock, RefreshBusy, running
-from operations.models import RefreshRun, unexpected
+from operations.models import Payment, RefreshRun, unexpected
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from etl.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -37,6 +43,10 @@ SHARES = {"find": 2, "read": 18, "stage": 20, "marts": 20, "checks": 8, "insight
 KEEP_SETS = 5
 MUCH_SMALLER = 0.8
 QUEUE_PATIENCE = timedelta(minutes=15)
+TRY_AGAIN = timedelta(hours=1)
+Trigger = RefreshRun.Trigger
+LIVE = (RefreshRun.State.PUBLISHED, RefreshRun.State.NOTHING_NEW)
+PAYMENTS_PATIENCE = 120  # seconds that a refresh waits for a rebuild for payments, which nobody asked for by name
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ def refresh(
     publish nothing. queued: the record that waited for this call. Raises RefreshBusy while another refresh runs.
     """
     folder = Path(exports_dir or settings.EXPORTS_DIR)
-    with Lock() as lock:
+    with _alone() as lock:
         house = warehouse()
         _tidy_up(house, but=queued)
         run = services.run_open(
@@ -109,10 +119,55 @@ def refresh(
         )
         lock.attach(run)
         with _recorded(run):
-            _build_and_publish(run, lock, house, folder, Progress(run, on_progress))
-            if run.state in (RefreshRun.State.PUBLISHED, RefreshRun.State.NOTHING_NEW):
+            _build_and_publish(run, lock, house, lambda live: inputs.opened(folder, live), Progress(run, on_progress))
+            if run.state in LIVE:
                 inputs.settle(folder)
+        if not dry_run and run.state in (*LIVE, RefreshRun.State.REFUSED):  # a bad file keeps no payment waiting
+            _follow_payments(lock, house)
     return run
+
+
+def payments_waiting() -> bool:
+    """Is there a payment or void that no published build was given yet, or a build that waits to be finished?
+
+    After a rebuild that could not take them in, only new ones count for an hour: it would not work now either.
+    """
+    waiting, last = Payment.objects.filter(included_in=""), RefreshRun.objects.filter(trigger=Trigger.PAYMENTS).first()
+    if last and last.finished_at and (last.error or last.warnings and last.state == RefreshRun.State.NOTHING_NEW):
+        since = last.started_at - timedelta(minutes=1)  # one may have been written before it and committed after
+        waiting = waiting.filter(created_at__gt=since) if timezone.now() < last.started_at + TRY_AGAIN else waiting
+    return waiting.exists() or RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHING).exists()
+
+
+def include_payments() -> None:
+    """Bring payments that wait into the figures: the live build's exports once more, with them. Nothing else changes.
+
+    Each rebuild has a run of its own, which says how it went. Raises RefreshBusy while another refresh runs.
+    """
+    with Lock() as lock:
+        house = warehouse()
+        _tidy_up(house)
+        _follow_payments(lock, house)
+
+
+@contextmanager
+def _alone() -> Iterator[Lock]:
+    """The lock, after a rebuild for payments if one is under way. Raises RefreshBusy while another refresh runs."""
+    until = time.monotonic() + PAYMENTS_PATIENCE
+    with ExitStack() as held:
+        while True:
+            try:
+                lock = held.enter_context(Lock())
+                break
+            except RefreshBusy as busy:
+                if not _for_payments(busy.run) or time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+        yield lock
+
+
+def _for_payments(run: RefreshRun | None) -> bool:
+    return run is not None and run.trigger == Trigger.PAYMENTS
 
 
 def start(*, user, force: bool = False, exports_dir: Path | str = "") -> RefreshRun:
@@ -125,9 +180,11 @@ def start(*, user, force: bool = False, exports_dir: Path | str = "") -> Refresh
     waiting = RefreshRun.objects.filter(
         state=RefreshRun.State.QUEUED, started_at__gt=timezone.now() - QUEUE_PATIENCE
     ).first()
+    if held and _for_payments(held.run):
+        held = None  # the refresh waits for it
     if held or waiting:
         raise RefreshBusy(held.run if held and held.run else waiting)
-    run = services.run_queue(trigger=RefreshRun.Trigger.BUTTON, user=user, force=force, exports_dir=str(exports_dir))
+    run = services.run_queue(trigger=Trigger.BUTTON, user=user, force=force, exports_dir=str(exports_dir))
     if not settings.REDIS_URL:
         # No daemon: a server that is asked to stop lets the refresh end first.
         threading.Thread(target=_run_in_thread, args=(run.pk,), name="refresh").start()
@@ -162,23 +219,25 @@ def _run_in_thread(run_id: int) -> None:
 
 
 def rollback(build_id: str | None = None, *, user=None) -> RefreshRun:
-    """Go back to an earlier build (none named: the published one before), customers and orders included.
+    """Go back to an earlier build (none named: the last one of other exports or code), customers and orders included.
 
-    The exports of the builds left behind are not published again unless forced. Raises RefreshBusy; WarehouseError
-    when there is no such build.
+    The exports of the builds left behind are not published again unless forced. Payments are not undone by this: those
+    that the earlier build did not have follow at once. Raises RefreshBusy; WarehouseError when there is no such build.
     """
-    with Lock() as lock:
+    with _alone() as lock:
         house = warehouse()
         _tidy_up(house)
         target = house.earlier(build_id)
-        run = services.run_open(trigger=RefreshRun.Trigger.ROLLBACK, user=user)
+        run = services.run_open(trigger=Trigger.ROLLBACK, user=user)
         lock.attach(run)
         with _recorded(run):
             manifest = house.manifest(target) | {"seconds": {}}  # nothing was built: only this run's own steps count
             progress = Progress(run, None)
             with closing(house.connect(target)) as con:
-                _sync(run, lock, con, target, manifest, progress)
+                _sync(run, lock, con, manifest, progress, lambda: _leave_payments(target))
             _publish(run, house, manifest, progress)
+        if run.state == RefreshRun.State.PUBLISHED:
+            _follow_payments(lock, house)
     return run
 
 
@@ -193,14 +252,22 @@ def prune() -> list[str]:
 # --- Steps ---------------------------------------------------------------------------------------------------------
 
 
-def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: Path, progress: Progress) -> None:
+def _build_and_publish(
+    run: RefreshRun,
+    lock: Lock,
+    house: "Warehouse",
+    opened: Callable[[dict], AbstractContextManager[inputs.Inputs]],
+    progress: Progress,
+) -> bool:
+    """Build and publish what opened(the live build's manifest) gives. Did what staff recorded go in (or was it in)?"""
     from analytics.enrich import code_hash
     from etl import pipeline
 
     live = house.manifest(house.current()) if house.current() else {}
     if live.get("encrypted") and not run.forced:
         _require_its_key(house)
-    with inputs.opened(folder, live) as found:
+    payments, waiting = _staff_payments()
+    with opened(live) as found:
         build = pipeline.build(
             found.folder,
             settings.DATA_DIR,
@@ -208,16 +275,23 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
             key=settings.WAREHOUSE_KEY or None,
             code_extra=code_hash(),  # an upgrade of the rules rebuilds
             last_fingerprint=None if run.forced else _live_fingerprint(house),
+            payments=payments,
             on_progress=lambda p: progress.tell(p.step, p.done, p.message),
         )
     if build is None:
-        _nothing_new(run, house)
-        return
+        with transaction.atomic():
+            lock.verify()
+            if not run.dry_run:
+                services.payments_mark_included(waiting, build_id=house.current())
+            _nothing_new(run, house)
+        return True
     try:
         manifest = dict(build.manifest)
         found.remember(manifest)
         manifest["warnings"] = [*shrunk(live, manifest), *manifest["warnings"]]
-        if not run.forced and _was_rolled_back(house, manifest):
+        same = house.base_of(manifest) == house.base_of(live)
+        manifest["payments_alone"] = same and not run.forced and manifest["fingerprint"] != live["fingerprint"]
+        if not run.forced and not same and _was_rolled_back(house, manifest):
             _drop(house, build.build_id)
             _nothing_new(
                 run,
@@ -225,7 +299,7 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
                 "These exports went into a build that somebody rolled back: they are not "
                 "published again unless forced (refresh_data --force).",
             )
-            return
+            return False
         with progress.step("insights"):
             enrich_candidate(house, build.build_id, manifest, _receivables_on_record())
         manifest["seconds"] = manifest["seconds"] | progress.seconds
@@ -234,14 +308,64 @@ def _build_and_publish(run: RefreshRun, lock: Lock, house: "Warehouse", folder: 
             manifest["rejected"] = quarantine.places(build.build_id)
             _drop(house, build.build_id)
             services.run_mark_checked(run, manifest=manifest)
-            return
+            return False
         with closing(house.connect(build.build_id)) as con:
-            _sync(run, lock, con, build.build_id, manifest, progress)
+            mark = partial(services.payments_mark_included, waiting, build_id=build.build_id)
+            _sync(run, lock, con, manifest, progress, mark)
     except BaseException:
         if run.state != RefreshRun.State.PUBLISHING:
             _drop(house, build.build_id)
         raise
     _publish(run, house, manifest, progress)
+    return True
+
+
+def _staff_payments() -> tuple["pl.DataFrame", list[int]]:
+    """All payments that staff recorded, as the pipeline takes them, and which rows no published build was given yet
+    (payments and voids). One question, so that both are of one moment."""
+    import polars as pl
+
+    from etl import pipeline
+
+    rows = Payment.objects.order_by("pk").values_list(
+        "pk", "voids_id", "order_id", "amount", "method", "paid_on", "included_in"
+    )
+    net: dict[int, list] = {}
+    waiting = []
+    for pk, voids, order_id, amount, method, paid_on, included_in in rows:
+        if voids is None:
+            net[pk] = [pk, order_id, amount, method, paid_on]
+        else:
+            net[voids][2] += amount  # a counter-row comes after the row that it voids
+        if not included_in:
+            waiting.append(pk)
+    return pl.DataFrame(list(net.values()), schema=pipeline.PAYMENTS, orient="row"), waiting
+
+
+def _follow_payments(lock: Lock, house: "Warehouse") -> None:
+    """While payments wait: the live build's own exports once more, with them.
+
+    Ends with the first rebuild that does not bring them in (what failed or was rolled back would fail again).
+    """
+    while house.current() and Payment.objects.filter(included_in="").exists():
+        run = services.run_open(trigger=Trigger.PAYMENTS)
+        lock.attach(run)
+        went_in = False
+        with _recorded(run):
+            went_in = _build_and_publish(run, lock, house, inputs.of_build, Progress(run, None))
+        if not went_in or run.state not in LIVE:
+            return
+
+
+def _leave_payments(build_id: str) -> None:
+    """Payments that only builds made after this one were given wait again."""
+    made = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).exclude(trigger=Trigger.ROLLBACK)
+    first = made.filter(build_id=build_id).order_by("started_at").first()
+    given = Payment.objects.exclude(included_in__in=["", build_id])
+    if first:
+        later = made.filter(started_at__gt=first.started_at).values_list("build_id", flat=True)
+        given = given.filter(included_in__in=list(later))
+    services.payments_mark_waiting(given)
 
 
 def _require_its_key(house: "Warehouse") -> None:
@@ -286,18 +410,19 @@ def _sync(
     run: RefreshRun,
     lock: Lock,
     con,
-    build_id: str,
     manifest: dict,
     progress: Progress,
+    mark_payments: Callable[[], None],
 ) -> None:
-    """One transaction: customers and orders of the build, and the run marked publishing."""
+    """One transaction: customers and orders of the build, its payments marked, and the run marked publishing."""
     from operations.sync import sync
 
     try:
         with progress.step("sync"), transaction.atomic():
             lock.verify()
             counts = sync(con, lambda done: progress.tell("sync", done, record=False))
-            services.run_mark_publishing(run, build_id=build_id, counts=counts, manifest=manifest)
+            mark_payments()
+            services.run_mark_publishing(run, build_id=manifest["build_id"], counts=counts, manifest=manifest)
     except BaseException:
         run.state = RefreshRun.State.RUNNING  # as the database has it: nothing of the transaction is left
         raise
@@ -307,7 +432,7 @@ def _publish(run: RefreshRun, house: "Warehouse", manifest: dict, progress: Prog
     """Move the pointer, write the files for Excel, mark the run published, prune. May be repeated."""
     progress = progress or Progress(run, None)
     with progress.step("publish"):
-        if run.trigger == RefreshRun.Trigger.ROLLBACK:
+        if run.trigger == Trigger.ROLLBACK:
             house.rollback(run.build_id)
         else:
             house.publish(run.build_id)
@@ -371,6 +496,7 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
             _publish(run, house, run.manifest)
             log.warning("finished refresh %s, which died before its build %s was live", run.pk, run.build_id)
         except WarehouseError as error:
+            services.payments_mark_waiting(Payment.objects.filter(included_in=run.build_id))
             services.run_mark_failed(run, error=f"The process ended before the build was live, and now: {error}")
     for run in RefreshRun.objects.filter(state=RefreshRun.State.RUNNING):
         services.run_mark_failed(run, error=f"The process ended at step {run.step or 'start'} without a word.")
@@ -382,8 +508,8 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
             _drop(house, file.stem)
     quarantine.sweep(house)
     inputs.sweep()
-    for partial in (settings.DATA_DIR / "landing").glob(".*.partial"):
-        partial.unlink(missing_ok=True)
+    for unfinished in (settings.DATA_DIR / "landing").glob(".*.partial"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _live_fingerprint(house: "Warehouse") -> str | None:
@@ -396,9 +522,10 @@ def _live_fingerprint(house: "Warehouse") -> str | None:
 
 
 def _was_rolled_back(house: "Warehouse", manifest: dict) -> bool:
-    """Did somebody go back behind these exports, or behind this very build (the same exports under newer code)?"""
-    left = {b.manifest["fingerprint"] for b in house.builds() if b.manifest.get("rolled_back")}
-    return manifest["inputs"] in house.rolled_back() or manifest["fingerprint"] in left
+    """Did somebody go back behind these exports, or behind the same exports under this very code? Payments say nothing
+    about it: they are not undone by going back."""
+    left = {house.base_of(b.manifest) for b in house.builds() if b.manifest.get("rolled_back")}
+    return manifest["inputs"] in house.rolled_back() or house.base_of(manifest) in left
 
 
 def _receivables_on_record() -> list[dict]:
@@ -407,7 +534,7 @@ def _receivables_on_record() -> list[dict]:
     runs = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).order_by("finished_at", "pk")
     for trigger, build_id, rows in runs.values_list("trigger", "build_id", "manifest__receivables").iterator():
         place = next((i for i, (known, _) in enumerate(live) if known == build_id), None)
-        if trigger == RefreshRun.Trigger.ROLLBACK and place is not None:
+        if trigger == Trigger.ROLLBACK and place is not None:
             live = live[:place]
         live.append((build_id, rows or []))
     by_day = {row["as_of"]: rows for _, rows in live for row in rows[:1]}

@@ -92,7 +92,7 @@ def _lock(rows: QuerySet, ids: Iterable[str], word: str) -> list:
     """
     wanted = sorted({str(pk) for pk in ids})
     if not wanted:
-        raise Refused(f"Choose a {word} first.")
+        raise Refused(f"Choose at least one {word} first.")
     if len(wanted) > MOST_AT_ONCE:
         raise Refused(f"{len(wanted):,} are too many at once; choose up to {MOST_AT_ONCE:,}.")
     found = list(in_order(rows.filter(pk__in=wanted)).select_for_update(of=("self",), no_key=True))
@@ -783,6 +783,18 @@ def run_open(
 def run_progress(run: RefreshRun, *, step: str, progress: int) -> None:
     """Record how far a run is (0..100). Raises RunEnded when it was ended by somebody else."""
     _run_update(run, RefreshRun.STARTED, step=step, progress=progress, heartbeat_at=timezone.now())
+
+
+def payments_mark_included(payment_ids: list[int], *, build_id: str) -> None:
+    """These payments and voids went into this build; call in the transaction that makes it the one to publish."""
+    for start in range(0, len(payment_ids), 500):
+        some = payment_ids[start : start + 500]
+        Payment.objects.filter(pk__in=some, included_in="").update(included_in=build_id)
+
+
+def payments_mark_waiting(rows: QuerySet[Payment]) -> None:
+    """The build that these payments went into is not (or no longer) the published one: the next one takes them."""
+    rows.update(included_in="")
 
 
 def run_mark_publishing(run: RefreshRun, *, build_id: str, counts: dict, manifest: dict) -> None:

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from operations.catch_up import TASK, catch_up
 from operations.models import RefreshRun
 
 
@@ -18,3 +19,9 @@ def refresh_task(run_id: int | None = None) -> str:
         return refresh(trigger=RefreshRun.Trigger.SCHEDULE).state
     except RefreshBusy as busy:
         return str(busy)
+
+
+@shared_task(name=TASK)
+def payments_task() -> None:
+    """Payments that wait, into the figures: after each payment, and every few minutes in case one was forgotten."""
+    catch_up()

@@ -59,6 +59,14 @@ def golden_data(golden_build, settings) -> Path:
     return point_settings_at(settings, golden_build, GOLDEN / "exports")
 
 
+@pytest.fixture(autouse=True)
+def no_refresh_by_itself(monkeypatch) -> list[str]:
+    """A payment that is committed starts no refresh behind a test's back; each time it would have is in the list."""
+    asked: list[str] = []
+    monkeypatch.setattr("operations.catch_up.queue", lambda: asked.append("asked"))
+    return asked
+
+
 @pytest.fixture
 def people(db, django_user_model) -> dict:
     """The cast, in the database: name -> User; plus "root", the superuser."""

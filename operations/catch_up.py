@@ -1,0 +1,89 @@
+"""Payments into the figures: whenever some were recorded or voided, a refresh is queued for them.
+
+With REDIS_URL a Celery worker runs it, and its clock looks every few minutes whether one was forgotten. Without, a
+thread of this process does, right after the response; the refresh's lock lets one at a time through, whoever asks.
+"""
+
+import logging
+import threading
+import time
+
+from django.conf import settings
+from django.db import connection
+from django.utils.module_loading import import_string
+
+from operations.lock import RefreshBusy
+
+log = logging.getLogger(__name__)
+
+TASK = "operations.payments"
+# So long a payment waits for others of the same press of a button, and for the response to be sent.
+SETTLE_SECONDS = 1.0
+RETRY_SECONDS = 2.0  # between two looks whether another refresh has ended
+_turn = threading.Lock()
+_thread: threading.Thread | None = None
+_asked = False
+
+
+def queue() -> None:
+    """Have the figures follow soon. Never raises: the payments are saved, and whatever refreshes next takes them."""
+    try:
+        if settings.REDIS_URL:
+            import_string(settings.CELERY_APP).send_task(TASK, countdown=SETTLE_SECONDS, retry=False)
+        else:
+            _ask()
+    except Exception as error:
+        log.error("payments wait for the next refresh, the queue can't be reached: %s", type(error).__name__)
+
+
+def on_payments_changed(sender, **kwargs) -> None:
+    """Receiver of services.payments_changed, which is sent after the commit."""
+    queue()
+
+
+def at_start() -> None:
+    """A web server's process begins: take up what one that was killed left. With Redis the worker's clock does."""
+    if not settings.REDIS_URL:
+        queue()
+
+
+def catch_up() -> None:
+    """Refresh for the payments that no published build was given yet, after whatever refresh is under way."""
+    from operations import refresh
+
+    while refresh.payments_waiting():
+        try:
+            refresh.include_payments()
+            return
+        except RefreshBusy:
+            if not threading.main_thread().is_alive():  # the server stops: the next process takes them up
+                return
+            time.sleep(RETRY_SECONDS)
+
+
+def _ask() -> None:
+    """Let this process's one thread look (again)."""
+    global _thread, _asked
+    with _turn:
+        _asked = True
+        if _thread is None:
+            # No daemon: a server that is asked to stop lets the refresh end first.
+            _thread = threading.Thread(target=_work, name="payments")
+            _thread.start()
+
+
+def _work() -> None:
+    global _thread, _asked
+    while True:
+        with _turn:
+            if not _asked:
+                _thread = None
+                return
+            _asked = False
+        time.sleep(SETTLE_SECONDS)
+        try:
+            catch_up()
+        except Exception as error:
+            log.error("payments wait for the next refresh: %s", type(error).__name__)
+        finally:
+            connection.close()
