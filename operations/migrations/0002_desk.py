@@ -322,7 +322,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='followup',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('promise_amount__isnull', True), ('promise_balance__isnull', True), ('promise_on__isnull', True)), models.Q(('promise_amount__gt', 0), ('promise_balance__gte', models.F('promise_amount')), ('promise_on__isnull', False)), _connector='OR'), name='follow_up_promise_is_whole', violation_error_message='A promise has an amount and a day, and no more is promised than is owed.'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('promise_amount__isnull', True), ('promise_balance__isnull', True), ('promise_on__isnull', True)), models.Q(('promise_amount__gt', 0), ('promise_amount__isnull', False), ('promise_balance__gte', models.F('promise_amount')), ('promise_balance__isnull', False), ('promise_on__isnull', False)), _connector='OR'), name='follow_up_promise_is_whole', violation_error_message='A promise has an amount and a day, and no more is promised than is owed.'),
         ),
         migrations.AddConstraint(
             model_name='followup',
