@@ -7,15 +7,16 @@ till slips and CLDR's ar-AE do: an amount, IBAN or order number reads the same o
 
 import json
 import re
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-import typst
 from django.db.models import Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -27,10 +28,13 @@ from analytics.tables import Column, Table
 from etl.business import Business
 from operations.models import Order, RefreshRun
 from operations.scope import customers_for, orders_for, payments_for
+from operations.services import Refused
 
 FOLDER = Path(__file__).parent
 LANGUAGES = ("en", "ar")
 NOTHING = Decimal("0.00")
+MOST = 200  # statements in one PDF: some seconds of work
+SECONDS = 120  # a server that is as busy as that has other worries
 # Latin, Greek and Cyrillic stand in typst's own Libertinus, Arabic in the Amiri beside this file. What neither has is
 # looked for among the server's own fonts.
 FONTS = {"en": ["Libertinus Serif", "Amiri"], "ar": ["Amiri", "Libertinus Serif"]}
@@ -218,7 +222,7 @@ class Statement:
 
     def days(self, order: OpenOrder) -> int:
         """Days since an order was placed."""
-        return (self.as_of - order.day).days
+        return max(0, (self.as_of - order.day).days)
 
 
 # How it is written -----------------------------------------------------------------------------------------------
@@ -320,10 +324,12 @@ def statements_pdf(statements: Sequence[Statement], business: Business, two_side
     """One PDF, A4: every statement begins on a page of its own and counts its own pages.
 
     two_sided: each begins on a new sheet, so that a printer that prints both sides never puts two customers on one.
-    Raises ValueError without a statement.
+    Refused without a statement and above MOST of them.
     """
     if not statements:
-        raise ValueError("there is no statement to print")
+        raise Refused("Choose a customer first.")
+    if len(statements) > MOST:
+        raise Refused(f"{len(statements):,} statements are too many at once; print up to {MOST}.")
     first = statements[0]
     words = WORDS[first.language]
     title = f"{words['title']} - {_name(first.customer)}" if len(statements) == 1 else words["titles"]
@@ -335,21 +341,26 @@ def statements_pdf(statements: Sequence[Statement], business: Business, two_side
         "two_sided": two_sided,
         "statements": [_on_paper(statement, business) for statement in statements],
     }
-    return typst.compile(
-        FOLDER / "statement.typ",
-        root=FOLDER,
-        font_paths=_fonts(),
-        sys_inputs={"data": json.dumps(data)},
-        timestamp=datetime(first.as_of.year, first.as_of.month, first.as_of.day, tzinfo=UTC),
-        format="pdf",
-        pdf_tags=len(statements) == 1,  # for screen readers; many are for the printer, and tags take ten times as long
-    )
+    return _typeset(data)
 
 
-@cache
-def _fonts() -> typst.Fonts:
-    """Looked for once a process: that takes longer than a statement."""
-    return typst.Fonts(include_system_fonts=True, include_embedded_fonts=True, font_paths=[FOLDER / "fonts"])
+def _typeset(data: dict) -> bytes:
+    """The PDF of what statement.typ gets as data, by a process of its own (typeset.py says why)."""
+    text = json.dumps(data, ensure_ascii=False)
+    asked = {
+        "data": data,
+        # Tags are for screen readers. Many statements are for the printer, and tags take ten times as long.
+        "tags": len(data["statements"]) == 1,
+        # Looked for only when a letter isn't in our fonts: on some servers there are thousands.
+        "system_fonts": any(c > "\u06ff" and not "\u2000" <= c <= "\u2bff" for c in text),
+    }
+    done = subprocess.run(
+        [sys.executable, "-I", FOLDER / "typeset.py"], input=json.dumps(asked).encode(), capture_output=True,
+        timeout=SECONDS,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"The statement could not be made: {done.stderr.decode(errors='replace')[-500:]}")
+    return done.stdout
 
 
 def _name(customer: Party) -> str:
@@ -512,8 +523,8 @@ def _payment_table(statement: Statement) -> Table:
         Column("reference", words["reference"]), Column("amount", words["amount"], "money"),
     )  # fmt: skip
     rows = tuple(
-        {"date": p.day, "order": p.order, "method": words.get(p.method, p.method), "reference": cleaned(p.reference) or None,
-         "amount": p.amount}
+        {"date": p.day, "order": p.order, "method": words.get(p.method, p.method),
+         "reference": cleaned(p.reference) or None, "amount": p.amount}
         for p in statement.payments
     )  # fmt: skip
     title = words["payments"].format(date=day_words(statement.since, language))
