@@ -204,7 +204,7 @@ def try_reading(paths: dict[Path, str]) -> dict[Path, str]:
 
 def _read_apart(paths: list[Path]) -> list[str] | None:
     """A sentence a file, "" where it reads; None when the reading process broke."""
-    command = [sys.executable, "-m", "etl.screening", *(str(p.resolve()) for p in paths)]
+    command = [sys.executable, "-m", "etl.screening", str(READER_MEMORY), *(str(p.resolve()) for p in paths)]
     environment = {"PATH": os.environ.get("PATH", ""), "POLARS_MAX_THREADS": "2", "LC_ALL": "C.UTF-8"}
     try:
         found = subprocess.run(
@@ -247,9 +247,9 @@ def _reads(path: Path) -> str:
     return ""
 
 
-def main(paths: list[str]) -> None:
-    """The reading process: a sentence a file to stdout, each ended by a NUL."""
-    resource.setrlimit(resource.RLIMIT_DATA, (READER_MEMORY, READER_MEMORY))
+def main(memory: int, paths: list[str]) -> None:
+    """The reading process: a sentence a file to stdout, each ended by a NUL. memory: the bytes it may have."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (READER_SECONDS, READER_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for path in paths:
@@ -257,4 +257,4 @@ def main(paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]), sys.argv[2:])

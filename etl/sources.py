@@ -355,7 +355,7 @@ def read_text(path: Path) -> pl.DataFrame:
         raise
     except Exception as error:
         raise ExportError(f"{path.name} cannot be read ({_short(error)}): download it again.") from error
-    return _not_empty(_drop_blank(_as_text(frame).with_row_index(ROW, 2)), path)
+    return _not_empty(_drop_blank(_as_text(_not_empty(frame, path)).with_row_index(ROW, 2)), path)
 
 
 def _not_empty(frame: pl.DataFrame, path: Path) -> pl.DataFrame:

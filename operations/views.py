@@ -149,8 +149,9 @@ def _report(found: inputs.Upload, check: dict) -> dict:
         })  # fmt: skip
     months = [
         {"label": m["label"]} | {k: formats.with_unit(m[k], "money", word) for k in ("before", "after")}
-        | {"change": ("+" if m["difference"] > 0 else "") + formats.with_unit(m["difference"], "money", word),
-           "more": m["difference"] > 0} for m in check["months"]
+        | {"change": ("+" if m["difference"] > 0 else formats.MINUS)
+           + formats.with_unit(abs(m["difference"]), "money", word), "more": m["difference"] > 0}
+        for m in check["months"]
     ]  # fmt: skip
     rejected = any(row["rules"] for row in kinds)
     return {"kinds": kinds, "months": months, "rejected": rejected, "first": not check["against"],
