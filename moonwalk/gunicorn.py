@@ -15,3 +15,10 @@ def post_worker_init(worker) -> None:
     from operations.catch_up import at_start
 
     at_start()
+
+
+def worker_exit(server, worker) -> None:
+    """A worker that is asked to stop ends the refresh it runs first."""
+    from operations.catch_up import finish
+
+    finish()

@@ -17,6 +17,7 @@ from operations.lock import RefreshBusy
 log = logging.getLogger(__name__)
 
 TASK = "operations.payments"
+THREADS = ("payments", "refresh")  # names: this module's thread, and that of a refresh somebody asked for
 # So long a payment waits for others of the same press of a button, and for the response to be sent.
 SETTLE_SECONDS = 1.0
 RETRY_SECONDS = 2.0  # between two looks whether another refresh has ended
@@ -47,17 +48,24 @@ def at_start() -> None:
         queue()
 
 
+def finish() -> None:
+    """Wait for the refreshes on this process's threads. Call before the main thread ends: after it Python starts no
+    more work on threads, of which a build needs some."""
+    for thread in threading.enumerate():
+        if thread.name in THREADS:
+            thread.join()
+
+
 def catch_up() -> None:
     """Refresh for the payments that no published build was given yet, after whatever refresh is under way."""
     from operations import refresh
 
-    while refresh.payments_waiting():
+    # A process about to end leaves them to the next one.
+    while threading.main_thread().is_alive() and refresh.payments_waiting():
         try:
             refresh.include_payments()
             return
         except RefreshBusy:
-            if not threading.main_thread().is_alive():  # the server stops: the next process takes them up
-                return
             time.sleep(RETRY_SECONDS)
 
 
@@ -67,8 +75,7 @@ def _ask() -> None:
     with _turn:
         _asked = True
         if _thread is None:
-            # No daemon: a server that is asked to stop lets the refresh end first.
-            _thread = threading.Thread(target=_work, name="payments")
+            _thread = threading.Thread(target=_work, name=THREADS[0])
             _thread.start()
 
 

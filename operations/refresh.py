@@ -186,7 +186,7 @@ def start(*, user, force: bool = False, exports_dir: Path | str = "") -> Refresh
         raise RefreshBusy(held.run if held and held.run else waiting)
     run = services.run_queue(trigger=Trigger.BUTTON, user=user, force=force, exports_dir=str(exports_dir))
     if not settings.REDIS_URL:
-        # No daemon: a server that is asked to stop lets the refresh end first.
+        # A server that is asked to stop lets it end first (catch_up.finish).
         threading.Thread(target=_run_in_thread, args=(run.pk,), name="refresh").start()
         return run
     try:

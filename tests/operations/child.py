@@ -3,6 +3,9 @@
 POINT: a step of the refresh (killed as it starts); or a function, as module:name, before (-) or after (+) its work, or
 in its midst (#: as it is about to put the file it wrote in its place): "-etl.warehouse:Warehouse.publish".
 Without POINT the refresh runs to its end. Prints the run's state.
+
+POINT payments: not a refresh but a rebuild for payments. pay ORDER AMOUNT: records a payment, which nobody follows up;
+pay ORDER AMOUNT queue [METHOD]: one that queues a refresh as ever.
 """
 
 import functools
@@ -10,6 +13,9 @@ import importlib
 import os
 import signal
 import sys
+import uuid
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import django
@@ -36,16 +42,50 @@ def die_at(point: str) -> None:
     setattr(owner, attribute, deadly)
 
 
-def main(point: str = "") -> None:
-    os.environ["DJANGO_SETTINGS_MODULE"] = "moonwalk.settings"
-    django.setup()
-    from operations.lock import RefreshBusy
-    from operations.refresh import SHARES, refresh
+def die_at_step(step: str) -> None:
+    from operations.refresh import Progress
 
-    if point and point not in SHARES:
-        die_at(point)
+    tell = Progress.tell
+
+    def deadly(self, name, *args, **kwargs):
+        tell(self, name, *args, **kwargs)
+        if name == step:
+            die()
+
+    Progress.tell = deadly
+
+
+def pay(order_id: str, amount: str, how: str = "", method: str = "Cash") -> None:
+    """Record a payment."""
+    from django.contrib.auth import get_user_model
+
+    from operations import catch_up, services
+    from operations.models import Order
+
+    if not how:
+        catch_up.queue = lambda: None
+    users = get_user_model().objects
+    user = users.filter(is_superuser=True).first() or users.create_superuser("till")
+    services.customer_pay(
+        Order.objects.get(pk=order_id).customer_id, Decimal(amount), method=method, paid_on=date(2026, 3, 4),
+        user=user, request_key=uuid.uuid4(), order_ids=[order_id],
+    )  # fmt: skip
+    catch_up.finish()
+
+
+def main(point: str = "", what: str = "refresh") -> None:
+    from operations.lock import RefreshBusy
+    from operations.models import RefreshRun
+    from operations.refresh import SHARES, include_payments, refresh
+
+    if point:
+        die_at_step(point) if point in SHARES else die_at(point)
     try:
-        run = refresh(trigger="command", on_progress=lambda e: die() if e.step == point else None)
+        if what == "payments":
+            include_payments()
+            run = RefreshRun.objects.first()
+        else:
+            run = refresh(trigger="command")
     except RefreshBusy as busy:
         print(busy)
         return
@@ -53,4 +93,6 @@ def main(point: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    os.environ["DJANGO_SETTINGS_MODULE"] = "moonwalk.settings"
+    django.setup()
+    pay(*sys.argv[2:]) if sys.argv[1:2] == ["pay"] else main(*sys.argv[1:])

@@ -85,8 +85,13 @@ class House:
         return subprocess.Popen(self.command(*arguments), cwd=ROOT, env=self.environment, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)  # fmt: skip
 
-    def refresh(self, point: str = "") -> subprocess.CompletedProcess:
-        return self.run("-m", "tests.operations.child", *([point] if point else []))
+    def refresh(self, point: str = "", what: str = "refresh") -> subprocess.CompletedProcess:
+        return self.run("-m", "tests.operations.child", point, what)
+
+    def pay(self, order: str, amount: str, *how: str) -> None:
+        """Record a payment in a process of its own; "queue": with the refresh that follows it."""
+        paid = self.run("-m", "tests.operations.child", "pay", order, amount, *how)
+        assert paid.returncode == 0, paid.stderr
 
     def rows(self, sql: str) -> list[tuple]:
         with closing(sqlite3.connect(self.root / "db.sqlite3")) as con:
@@ -99,6 +104,12 @@ class House:
     def orders(self) -> dict[str, str]:
         """What the desk sees: order -> total."""
         return {pk: f"{total:.2f}" for pk, total in self.rows("SELECT order_id, total FROM operations_order")}
+
+    def settled(self, order: str) -> tuple[str, str]:
+        """What the pages see of an order: collections, balance."""
+        with closing(self.warehouse.connect()) as con:
+            return tuple(f"{v:.2f}" for v in con.execute(
+                "SELECT collections, balance FROM sales WHERE order_id = ?", [order]).fetchone())  # fmt: skip
 
     def built_orders(self) -> dict[str, str]:
         """What the pages see: order -> total."""
@@ -125,10 +136,10 @@ def house(template, tmp_path) -> House:
     return house
 
 
-def kill(house: House, point: str) -> str:
+def kill(house: House, point: str, what: str = "refresh") -> str:
     """Kill a refresh at `point`; the id of the build that was live before."""
     before = house.warehouse.current()
-    killed = house.refresh(point)
+    killed = house.refresh(point, what)
     assert killed.returncode == -9, f"it was to die at {point}: {killed.stdout} {killed.stderr}"
     return before
 
@@ -186,6 +197,41 @@ def test_killed_after_its_work_only_the_lock_is_left(house, point):
     assert house.built_orders() == house.orders()
     assert house.rows("SELECT holder FROM operations_refreshlock") != [("",)]
     assert_whole(house, old)
+
+
+# --- With payments -------------------------------------------------------------------------------------------------
+
+WITH_PAYMENTS = [
+    "find",
+    "marts",
+    "-operations.sync:sync",
+    "+operations.services:payments_mark_included",
+    "+operations.services:run_mark_publishing",
+    "-etl.warehouse:Warehouse.publish",
+    "+etl.warehouse:Warehouse.publish",
+    "-operations.services:run_mark_published",
+    "+etl.warehouse:Warehouse.prune",
+]
+QUICK |= {"+operations.services:payments_mark_included"}
+
+
+@pytest.mark.parametrize("point", points(WITH_PAYMENTS))
+@pytest.mark.parametrize("what", ["refresh", "payments"])
+def test_killed_with_a_payment_waiting_it_is_neither_lost_nor_counted_twice(house, what, point):
+    house.pay("M-00102", "5.00")
+    kill(house, point, what)
+    assert house.settled("M-00102") in [("0.00", "20.00"), ("5.00", "15.00")]
+    assert house.rows("SELECT order_id, amount FROM operations_payment") == [("M-00102", 5)]
+    house.pay("M-00102", "3.00")
+    after = house.refresh(what="payments")
+    assert after.stdout.split() == ["published"], after.stdout + after.stderr
+    assert house.settled("M-00102") == ("8.00", "12.00")
+    given = {build for (build,) in house.rows("SELECT included_in FROM operations_payment")}
+    assert given <= {build for (build,) in house.rows(
+        "SELECT build_id FROM operations_refreshrun WHERE state = 'published'")}  # fmt: skip
+    assert house.rows("SELECT count(*) FROM operations_refreshrun WHERE finished_at IS NULL") == [(0,)]
+    assert_whole(house, "")
+    assert house.settled("M-00102") == ("8.00", "12.00")
 
 
 # --- With a key ----------------------------------------------------------------------------------------------------

@@ -146,6 +146,76 @@ def test_the_daily_refresh_on_a_worker_with_its_clock(house, redis_url):
         _stop([worker])
 
 
+# --- Payments ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def paying(house) -> House:
+    """The laundry, its exports published."""
+    assert house.refresh().stdout.strip() == "published"
+    return house
+
+
+def test_without_redis_the_process_that_records_a_payment_brings_it_into_the_figures(paying):
+    paying.pay("M-00102", "5.00", "queue")  # and its process has ended
+    assert paying.settled("M-00102") == ("5.00", "15.00")
+    assert paying.rows("SELECT trigger, state FROM operations_refreshrun ORDER BY id") == [
+        ("command", "published"), ("payments", "published")]  # fmt: skip
+
+
+def test_several_processes_pay_at_once_and_one_at_a_time_refreshes(paying):
+    paid = [paying.start("-m", "tests.operations.child", "pay", "M-00102", f"{n}.00", "queue") for n in (1, 2, 3)]
+    for process in paid:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, out + err
+    assert paying.settled("M-00102") == ("6.00", "14.00")
+    assert paying.rows("SELECT count(*) FROM operations_payment WHERE included_in = ''") == [(0,)]
+    times = paying.rows(
+        "SELECT started_at, finished_at FROM operations_refreshrun WHERE trigger = 'payments' ORDER BY id")  # fmt: skip
+    assert 1 <= len(times) <= 3
+    assert all(ended <= begun for (_, ended), (begun, _) in zip(times, times[1:], strict=False)), times
+
+
+def test_a_server_that_starts_takes_up_a_payment_that_was_left(paying, serve):
+    paying.pay("M-00102", "5.00")
+    serve()
+    wait_for(lambda: paying.settled("M-00102") == ("5.00", "15.00"), 40)
+
+
+def test_a_server_that_is_asked_to_stop_ends_its_refresh_first(paying):
+    paying.pay("M-00102", "5.00")
+    port = free_port()
+    server = paying.start("-m", "gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", f":{port}")
+    begun = "SELECT count(*) FROM operations_refreshrun WHERE trigger = 'payments'"
+    try:
+        wait_for(lambda: paying.rows(begun) == [(1,)], 60, every=0.01)
+    finally:
+        _stop([server])
+    assert paying.rows("SELECT state, error FROM operations_refreshrun WHERE trigger = 'payments'") == [
+        ("published", "")]  # fmt: skip
+    assert paying.settled("M-00102") == ("5.00", "15.00")
+
+
+def test_with_redis_a_worker_brings_a_payment_into_the_figures(paying, redis_url):
+    paying.environment["REDIS_URL"] = redis_url
+    paying.pay("M-00102", "5.00", "queue")
+    assert paying.settled("M-00102") == ("0.00", "20.00"), "no worker runs yet: the one who pays must not work"
+    worker = paying.start("-m", "celery", "-A", "moonwalk", "worker", "--pool", "solo", "--loglevel", "warning")
+    try:
+        wait_for(lambda: paying.settled("M-00102") == ("5.00", "15.00"), 60)
+    finally:
+        _stop([worker])
+
+
+def test_a_queue_out_of_reach_loses_no_payment(paying):
+    paying.environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
+    paying.pay("M-00102", "5.00", "queue")
+    assert paying.rows("SELECT order_id, included_in FROM operations_payment") == [("M-00102", "")]
+    paying.environment["REDIS_URL"] = ""
+    assert paying.refresh().stdout.strip() == "published"
+    assert paying.settled("M-00102") == ("5.00", "15.00")
+
+
 def test_what_depends_on_the_database_on_postgresql():
     """The tests marked `postgresql` once more, in a child process on a PostgreSQL of its own."""
     if not shutil.which("pg_virtualenv"):
