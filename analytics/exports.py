@@ -153,11 +153,12 @@ def xlsx_bytes(tables: Sequence[Table], about: dict[str, str], look: Look = Look
 def _figures(book: xlsxwriter.Workbook, tables: Sequence[Table], about: dict[str, str], look: Look) -> None:
     sheet = book.add_worksheet(look.figures)
     bold, faint = book.add_format({"bold": True}), book.add_format({"font_color": "#666666", "italic": True})
+    quoted = book.add_format({"quote_prefix": True})
     at = 0
     for key, value in about.items():
         if value:
             sheet.write_string(at, 0, escaped(key), bold)
-            sheet.write_string(at, 1, escaped(str(value)))
+            _cell(sheet, at, 1, str(value), "text", {"text": quoted})
             at += 1
     for table in tables:
         at += 1 if at else 0

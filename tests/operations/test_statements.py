@@ -305,6 +305,20 @@ def test_names_keep_their_own_direction(english):
     assert left["Sara"] < left["Haddad"] and left["+971"] < left["4567"]
 
 
+def test_points_stand_below_points_and_texts_at_the_side_their_language_begins(english, arabic):
+    for pdf, before in ((english, False), (arabic, True)):
+        (page,) = words_of(pdf)
+        ends = []  # of the amount, paid so far, balance and days of each order
+        for number in ROWS:
+            _, at, _, base = next(word for word in page if word[0] == number)
+            row = [word for word in page if abs(word[3] - base) < 3 and (word[1] < at) == before]
+            ends.append([right for text, _, right, _ in row if numbers([text])])
+        for column in zip(*ends, strict=True):
+            assert max(column) - min(column) < 0.5, "right below each other, in Arabic too"
+        left, right = next((left, right) for text, left, right, _ in page if text == "sara@example.com")
+        assert (right > 543) == before and (left < 52) != before
+
+
 def test_marks_that_turn_the_reading_direction_are_left_out():
     turned = "\u202e00.001 shD\u202c \u2066a\u2069\x00\x07b\nc\u200f"
     assert statements.cleaned(turned) == "00.001 shD ab c"
@@ -377,7 +391,8 @@ def test_the_workbook_has_every_number_as_a_number(language):
     ]
     told = {row[0]: row[1] for row in rows if len(row) == 2}
     assert told[words["customer"]] == "Sara Haddad" and told[words["iban"]] == "AE07 0331 2345 6789 0123 456"
-    assert told[words["tax_number"]] == "100123456789003"
+    assert told[words["tax_number"]] == "100123456789003" and told[words["phone"]] == "+971 50 123 4567"
+    assert told[words["due"]] == ("Dhs 1,122.35" if language == "en" else "1,122.35 درهم")
 
 
 def test_the_workbook_runs_no_formula_of_a_customer():
