@@ -157,7 +157,8 @@ def order_mark_paid(
         orders = _lock(orders_for(user), order_ids, "order")
         if made := _made_before(request_key, {order.pk for order in orders}):
             return made
-        parts = [(order, due) for order in orders if (due := _balances([order])[order.pk])]
+        due = _balances(orders)
+        parts = [(order, due[order.pk]) for order in orders if due[order.pk]]
         return _record(parts, method, paid_on, reference, note, user, request_key)
 
 

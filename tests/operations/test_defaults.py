@@ -1,11 +1,15 @@
 """Levels, templates and rights of roles are made once; what a person changed or removed stays so."""
 
+from importlib import import_module
+
 import pytest
 from auditlog.models import LogEntry
+from django.apps import apps
 from django.contrib.auth.models import Group, Permission
 
 from operations import defaults, roles
-from operations.models import Level, Made, MessageTemplate
+from operations.models import Customer, Level, Made, MessageTemplate
+from tests.operations import books
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
@@ -78,3 +82,11 @@ def test_a_desk_of_before_gets_the_new_rights_once():
     desk.permissions.remove(Permission.objects.get(codename="add_payment"))
     roles.make_groups()
     assert "add_payment" not in rights("Desk")
+
+
+def test_customers_of_before_are_found_by_phone_after_the_upgrade():
+    books.write()
+    Customer.objects.update(phone_key="")
+    import_module("operations.migrations.0002_desk").phone_keys(apps, None)
+    assert [*Customer.objects.order_by("pk").values_list("phone_key", flat=True)] == [
+        "971500000001", "971500000002", ""]  # fmt: skip

@@ -79,6 +79,16 @@ def test_the_export_saying_paid_ends_it(dana):
     assert balances() == {k: v for k, v in BEFORE.items() if k != "M-00104"}
 
 
+def test_more_orders_ask_two_questions_each_and_no_more(dana, django_assert_max_num_queries):
+    """An entry of the trail and the payment itself; what is asked about all of them is asked once."""
+    many = [f"M-{n:05}" for n in range(2001, 2041)]
+    for pk in many:
+        books.order(pk, "CC-0001", "10.00", date(2026, 2, 1))
+    services.order_mark_paid(["M-00102"], **paying(dana))  # what a process asks once
+    with django_assert_max_num_queries(20 + 2 * 40):
+        assert len(services.order_mark_paid(many, **paying(dana))) == 40
+
+
 # --- Refusals ------------------------------------------------------------------------------------------------------
 
 
