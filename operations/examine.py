@@ -94,7 +94,8 @@ def _report(upload: inputs.Upload, tell: Callable[[int, str], None]) -> dict:
     with inputs.work_folder() as work:
         tell(2, "Opening the files")
         found = _recognised(upload, work)
-        report = {"against": live_id, "notes": found.notes, "errors": found.errors}
+        # Payments that come in meanwhile change nothing about the files: not the build's id, but what it is made of.
+        report = {"against": house.base_of(live) or "", "notes": found.notes, "errors": found.errors}
         if found.errors:
             return report
         tell(8, "Reading the files")

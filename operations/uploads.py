@@ -153,8 +153,8 @@ def _run_under_way(upload: inputs.Upload) -> RefreshRun | None:
 def publish(upload: inputs.Upload, *, user) -> RefreshRun:
     """Queue a refresh with these files and return its record; a second click gets the first one's.
 
-    Raises NotNow when the check found errors or stands against a build that is no longer the published one (it is then
-    made anew), RefreshBusy while another refresh runs, MoonwalkError when the queue can't be reached.
+    Raises NotNow when the check found errors or stands against other files than those of the published build (it is
+    then made anew), RefreshBusy while another refresh runs, MoonwalkError when the queue can't be reached.
     """
     turn = upload.folder / "run.turn"
     with suppress(FileNotFoundError):
@@ -173,7 +173,9 @@ def publish(upload: inputs.Upload, *, user) -> RefreshRun:
         check = check_of(upload)
         if why := refusal(upload, check):
             raise NotNow(why)
-        if check["against"] != (refresh.warehouse().current() or ""):
+        house = refresh.warehouse()
+        live = house.manifest(house.current()) if house.current() else {}
+        if check["against"] != (house.base_of(live) or ""):
             start_check(upload)
             raise NotNow("Another refresh went live meanwhile: the files are compared again. Look, then decide.")
         # Told on the page that these files were rolled back, they mean it.

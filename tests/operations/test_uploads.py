@@ -10,9 +10,10 @@ import json
 import os
 import re
 import shutil
+import uuid
 import zipfile
 from contextlib import closing
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -418,6 +419,18 @@ def test_it_is_compared_anew_when_another_refresh_went_live(as_, live, data_dir)
     answer = client.post(f"{PAGE}{the_upload().id}/publish/", follow=True)
     assert "Another refresh went live meanwhile" in text(answer)
     assert report()["rows"]["orders"] == {"new": 1, "changed": 1, "gone": 2, "before": 5}
+    assert settled(client).state == "published"
+
+
+def test_a_payment_meanwhile_is_no_other_refresh(as_, people, published):
+    client = as_("layla")
+    drop(client, {NEWER: changed_orders()})
+    services.order_mark_paid(
+        ["M-00102"], method="Cash", paid_on=date(2026, 3, 4), user=people["root"], request_key=uuid.uuid4()
+    )
+    refresh.include_payments()
+    assert refresh.warehouse().current() != published.build_id
+    client.post(f"{PAGE}{the_upload().id}/publish/", follow=True)
     assert settled(client).state == "published"
 
 
