@@ -149,13 +149,17 @@ def _report(found: inputs.Upload, check: dict) -> dict:
         })  # fmt: skip
     months = [
         {"label": m["label"]} | {k: formats.with_unit(m[k], "money", word) for k in ("before", "after")}
-        | {"change": ("+" if m["difference"] > 0 else formats.MINUS)
-           + formats.with_unit(abs(m["difference"]), "money", word), "more": m["difference"] > 0}
-        for m in check["months"]
+        | {"change": _signed(m["difference"], word), "more": m["difference"] > 0} for m in check["months"]
     ]  # fmt: skip
     rejected = any(row["rules"] for row in kinds)
+    together = sum(month["difference"] for month in check["months"])
     return {"kinds": kinds, "months": months, "rejected": rejected, "first": not check["against"],
-            "formulas": _formulas(check)}  # fmt: skip
+            "months_change": _signed(together, word), "formulas": _formulas(check)}  # fmt: skip
+
+
+def _signed(money: float, word: str) -> str:
+    """10.5 -> "+Dhs 10.50"."""
+    return ("+" if money > 0 else formats.MINUS if money < 0 else "") + formats.with_unit(abs(money), "money", word)
 
 
 def _rules(file: dict | None, places: dict) -> list[str]:

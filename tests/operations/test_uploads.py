@@ -156,8 +156,9 @@ def test_it_tells_what_the_files_would_change(as_, live):
     ]
     said = text(answer)
     assert "Feb 2026 Dhs 415 Dhs 405 ▼ −Dhs 10.00" in said
+    assert "1 month, together −Dhs 10.00." in said
     assert "Exports of 5 Mar 2026 6 Mar 2026" in said
-    assert "CC-Customers-2026-03-05.csv not uploaded: as in the last refresh" in said
+    assert "CC-Customers-2026-03-05.csv (not uploaded: as in the last refresh" in said
     assert "Refresh with these" in said
     assert live_orders() == {"M-00101", "M-00102", "M-00103", "H-00201"}, "nothing is changed yet"
 
@@ -291,7 +292,7 @@ def test_a_date_to_come_is_refused(as_, live):
 def test_at_first_what_is_missing_comes_from_the_exports_folder(as_, folder, people):
     answer = drop(as_("layla"), {NEWER: changed_orders()})
     said = text(answer)
-    assert "CC-Items-2026-03-05.csv not uploaded: from the exports folder, as nothing was published yet" in said
+    assert "CC-Items-2026-03-05.csv (not uploaded: from the exports folder, as nothing was published yet)" in said
     assert report()["rows"]["orders"] == {"new": 4, "changed": 0, "gone": 0, "before": 0}
     assert settled(as_("layla")).state == "published"
     assert live_orders() == {"M-00101", "M-00102", "M-00104", "H-00201"}
