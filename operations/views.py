@@ -154,7 +154,16 @@ def _report(found: inputs.Upload, check: dict) -> dict:
     rejected = any(row["rules"] for row in kinds)
     together = sum(month["difference"] for month in check["months"])
     return {"kinds": kinds, "months": months, "rejected": rejected, "first": not check["against"],
+            "gone": [_gone(row) for row in kinds if row["many_gone"]],
             "months_change": _signed(together, word), "formulas": _formulas(check)}  # fmt: skip
+
+
+def _gone(row: dict) -> str:
+    gone, before = (f"{row['rows'][name]:,}" for name in ("gone", "before"))
+    return (
+        f"IMPORTANT: {gone} of the {before} rows of {row['title']} in the last refresh are gone: see whether the "
+        "download is whole, and of the same days and stores."
+    )
 
 
 def _signed(money: float, word: str) -> str:

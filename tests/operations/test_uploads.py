@@ -242,6 +242,7 @@ def test_a_file_that_lost_a_good_part_of_its_rows_is_told(as_, live):
     answer = drop(as_("layla"), {NEWER: orders(m101=None, m102=None)})
     assert report()["rows"]["orders"]["gone"] == 2
     assert f"IMPORTANT: {NEWER} has 2 rows, the last one had 4" in text(answer)
+    assert "IMPORTANT: 2 of the 4 rows of Orders in the last refresh are gone" in text(answer)
 
 
 def test_older_files_are_told(as_, live, data_dir):
