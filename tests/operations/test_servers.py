@@ -226,7 +226,7 @@ def test_what_depends_on_the_database_on_postgresql():
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MOONWALK_", "PYTEST_"))}
     run = subprocess.run(["pg_virtualenv", "bash", "-c", child], cwd=ROOT, env=environment, capture_output=True,
-                         text=True, timeout=300)  # fmt: skip
+                         text=True, timeout=1200)  # fmt: skip
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
     assert re.search(r"\d\d passed", run.stdout), run.stdout[-500:]
     assert "skipped" not in run.stdout
