@@ -358,20 +358,33 @@ def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Fil
     asked = [n for n in tab.metrics if n not in unasked and not (build.only and METRICS[n].whole)]
     # A figure of the whole business stays one whatever store the page shows.
     whole = [n for n in asked if METRICS[n].whole and filters.store]
-    wanted = {None: [*(n for n in asked if n not in whole), "legacy_rows"]}
+    wanted = {None: [*(n for n in asked if n not in whole), *(["legacy_rows"] if asked else [])]}
     wanted |= {split: [n for n in names if n not in unasked] for split, names in tab.splits.items()}
-    found = build.ask(wanted, grain, filters=filters, include_open=True)
-    keys = found[None]["period"].to_list()
-    values = {name: dict(zip(keys, found[None][name].to_list(), strict=True)) for name in wanted[None]}
-    if whole:
-        frame = build.query(whole, grain, filters=replace(filters, store=None), include_open=True)
-        values |= {name: dict(zip(frame["period"], frame[name], strict=True)) for name in whole}
+    found = _ask(build, wanted, whole, grain, filters)
+    values = {
+        name: dict(zip(frame["period"].to_list(), frame[name].to_list(), strict=True))
+        for names, frame in ((wanted[None], found[None]), (whole, found["whole"])) for name in names
+    }  # fmt: skip
     splits = {
         (name, split): _by_value(found[split], split, name) for split in tab.splits for name in wanted[split]
     }  # fmt: skip
-    old_system = frozenset(key for key, rows in values["legacy_rows"].items() if rows)
+    old_system = frozenset(key for key, rows in values.get("legacy_rows", {}).items() if rows)
     every = periods(build, grain)
     return Figures(GRAINS[grain], every, values, splits, old_system, unasked, {p.key: i for i, p in enumerate(every)})
+
+
+def _ask(build: queries.Snapshot, wanted: dict, whole: list[str], grain: str, filters: queries.Filters) -> dict:
+    """The frames of Snapshot.ask(), and under "whole" that of the metrics that no store narrows; one statement for all.
+
+    With such metrics beside a store's, the store's are its rows of a split by store.
+    """
+    if not whole:
+        return build.ask(wanted, grain, filters=filters, include_open=True) | {"whole": None}
+    of_stores = {split: ("store", split) if split else "store" for split in wanted}
+    asked = {None: whole} | {of_stores[split]: names for split, names in wanted.items()}
+    found = build.ask(asked, grain, filters=replace(filters, store=None), include_open=True)
+    mine = {split: found[by].filter(found[by]["store"] == filters.store) for split, by in of_stores.items()}
+    return mine | {"whole": found[None]}
 
 
 def _by_value(frame, split: str, name: str) -> dict:
