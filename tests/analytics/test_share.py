@@ -383,7 +383,7 @@ def test_a_person_sees_and_revokes_their_own_links_alone(link, as_, people):
         row.refresh_from_db()
     assert mine.revoked_by == people["omar"]
     assert other.revoked_at is None
-    assert "Revoked" in client.get("/sharing/").content.decode()
+    assert "Taken back" in client.get("/sharing/").content.decode()
     assert share.address(mine) not in client.get("/sharing/").content.decode()
 
 
