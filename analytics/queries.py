@@ -10,6 +10,7 @@ import duckdb
 import polars as pl
 from django.conf import settings
 
+from analytics import shared
 from analytics.customers import SEGMENTS, simple_clv
 from analytics.metrics import FORMULA, METRICS, NO_INVOICE, Metric, get, parts_of
 from analytics.receivables import DAYS, Ledger, bucket, start_of, summary
@@ -92,6 +93,19 @@ class Snapshot:
                 self._kept.clear()
             self._kept[key] = answer
         return answer
+
+    def shared(self, key: tuple, make):
+        """kept() for what is small and slow to make: before it is made, other processes are asked for it."""
+
+        def ask(cursor):
+            known = (self.build_id, self.only, *key)
+            answer = shared.get(known)
+            if answer is shared.MISSING:
+                answer = make(cursor)
+                shared.put(known, answer)
+            return answer
+
+        return self.kept(key, ask)
 
     def filters(self, filters: Filters) -> Filters:
         """The filters that a question of this reader gets. Raises QueryError for another store than theirs."""

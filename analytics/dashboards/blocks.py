@@ -27,7 +27,7 @@ def charts(state: State) -> list[dict]:
     """The tab's charts, each a dict: id, title, note, alt (what a screen reader says), figure (Plotly), height (px,
     None: the usual), wide (takes a row of its own), table (Table), follow and definition (addresses, or "")."""
     draw = _drawn(state)
-    return state.build.kept(("charts", *state.key), lambda _: _placed([c for c in map(draw, _shown(state)) if c]))
+    return state.build.shared(("charts", *state.key), lambda _: _placed([c for c in map(draw, _shown(state)) if c]))
 
 
 def _placed(drawn: list[dict]) -> list[dict]:
@@ -65,7 +65,7 @@ def _drawn(state: State) -> Callable:
 def tables(state: State) -> list[Table]:
     """The tables that stand on the tab by themselves."""
     shown = [block for block in state.tab.tables if not (block.whole and state.build.only)]
-    return state.build.kept(("tables", *state.key), lambda _: [LISTS[block.name](state) for block in shown])
+    return state.build.shared(("tables", *state.key), lambda _: [LISTS[block.name](state) for block in shown])
 
 
 # --- Charts of the whole business ----------------------------------------------------------------------------------
@@ -366,7 +366,7 @@ def _oldest(state: State) -> Table:
 
 def facts(state: State, name: str) -> list[dict]:
     """The cards of one of CARDS, in the shape of cards.cards(); raw: (label, value, unit) for an export."""
-    return state.build.kept(("facts", name, *state.key), lambda _: CARDS[name](state))
+    return state.build.shared(("facts", name, *state.key), lambda _: CARDS[name](state))
 
 
 def _fact(

@@ -343,7 +343,7 @@ def _name_a_year_before(period: Period) -> str:
 
 def figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
     """The tab's metrics in a build, kept with it: a new build starts anew, so nothing kept can be stale."""
-    return build.kept(("figures", tab.metrics, grain, filters), lambda _: _figures(build, tab, grain, filters))
+    return build.shared(("figures", tab.metrics, grain, filters), lambda _: _figures(build, tab, grain, filters))
 
 
 def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
