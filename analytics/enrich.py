@@ -19,6 +19,7 @@ from etl.business import Business
 CODE = (
     "metrics.py", "queries.py", "formats.py", "insights.py", "enrich.py", "seasons.py", "receivables.py",
     "customers.py",
+    "shared.py",
 )  # fmt: skip
 # Two million rows of RFM are counted, sent and stored several times faster by a number than by the ID it stands for.
 PLACES_SQL = """CREATE OR REPLACE TEMP TABLE places AS

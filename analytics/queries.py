@@ -23,6 +23,7 @@ Split = str | tuple[str, ...] | None
 NO_SUCH_STORE = (
     "Your account shows {} alone, and this data has no such store. Whoever looks after Moonwalk can name another one."
 )
+ONE_STORE = "Your account shows {} alone."
 WHOLE_ONLY = "{} is a figure of the whole business, and your account shows {} alone."
 SPLITS = ("store", "area", "source", "payment_type", "item_category", "service_type")
 
@@ -48,6 +49,11 @@ class Filters:
 
 class QueryError(ValueError):
     """A question the metrics cannot answer: a split, grain, period or filter value that does not fit."""
+
+
+class Refused(QueryError):
+    """A question that a reader kept to one store may not ask: of another store, or of the whole business. Pages and
+    files answer it with 403 (analytics/pages.py), the API too."""
 
 
 # Connections -----------------------------------------------------------------------------------------------------
@@ -108,17 +114,27 @@ class Snapshot:
         return self.kept(key, ask)
 
     def filters(self, filters: Filters) -> Filters:
-        """The filters that a question of this reader gets. Raises QueryError for another store than theirs."""
+        """The filters that a question of this reader gets. Raises Refused for another store than theirs."""
         if self.only and filters.store not in (None, self.only):
-            raise QueryError(f"Your account shows {self.only} alone.")
-        if self.only and filters.segment:
-            raise QueryError(WHOLE_ONLY.format("An RFM segment", self.only))
+            raise Refused(ONE_STORE.format(self.only))
+        if filters.segment:
+            self.whole("An RFM segment")
         return replace(filters, store=self.only) if self.only else filters
 
     def whole(self, what: str) -> None:
-        """Raises QueryError when this reader is restricted to a store: `what` is of the whole business."""
+        """Raises Refused when this reader is restricted to a store: `what` is of the whole business."""
         if self.only:
-            raise QueryError(WHOLE_ONLY.format(what, self.only))
+            raise Refused(WHOLE_ONLY.format(what, self.only))
+
+    def may_see(self, name: str) -> bool:
+        """May this reader see the metric? Not one of the whole business, when they are kept to a store."""
+        return not (self.only and get(name).whole)
+
+    def require(self, *names: str) -> None:
+        """Raises Refused for the first of these metrics that this reader may not see."""
+        for name in names:
+            if not self.may_see(name):
+                self.whole(get(name).label)
 
     def query(self, names: list[str], grain: str, *, split: Split = None, **how) -> pl.DataFrame:
         """query() on this build, answered from memory the second time."""
@@ -127,9 +143,7 @@ class Snapshot:
     def ask(self, wanted: dict[Split, list[str]], grain: str, *, filters: Filters = Filters(), **how) -> dict:
         """ask() on this build, answered from memory the second time."""
         filters = self.filters(filters)
-        for name in {name for names in wanted.values() for name in names}:
-            if get(name).whole:
-                self.whole(get(name).label)
+        self.require(*(name for names in wanted.values() for name in names))
         key = ("ask", tuple((split, *names) for split, names in wanted.items()), grain, filters, *sorted(how.items()))
         return self.kept(key, lambda con: ask(con, wanted, grain, filters=filters, **how))
 
@@ -157,13 +171,13 @@ class Snapshot:
         return self.kept(("business_orders", filters), lambda con: business_orders(con, filters))
 
     def concentration(self, grain: str, period: str, filters: Filters = Filters()) -> pl.DataFrame:
-        """concentration() of this build. Raises QueryError for a reader restricted to one store."""
+        """concentration() of this build. Raises Refused for a reader restricted to one store."""
         self.whole("Concentration")
         key = ("concentration", grain, period, filters)
         return self.kept(key, lambda con: concentration(con, grain, period, filters))
 
     def rfm(self, month: str | None = None) -> pl.DataFrame:
-        """rfm() of this build. Like the six after it: raises QueryError for a reader restricted to one store."""
+        """rfm() of this build. Like the six after it: raises Refused for a reader restricted to one store."""
         self.whole("RFM")
         return self.kept(("rfm", month), lambda con: rfm(con, month))
 
@@ -220,7 +234,7 @@ class Snapshot:
         return self.kept(("customer_months", customer_id), lambda con: customer_months(con, customer_id, self.only))
 
     def customer_standing(self, customer_id: str) -> dict:
-        """customer_standing() of this build. Raises QueryError for a reader restricted to one store."""
+        """customer_standing() of this build. Raises Refused for a reader restricted to one store."""
         self.whole("Where a customer stands among all")
         return self.kept(("customer_standing", customer_id), lambda con: customer_standing(con, customer_id))
 
@@ -234,8 +248,7 @@ class Snapshot:
 
     def _behind(self, ask, name: str, grain: str, period: str, filters: Filters, how: dict) -> "Behind":
         filters = self.filters(filters)
-        if get(name).whole:
-            self.whole(get(name).label)
+        self.require(name)
         if how.get("limit") is None:  # all of them, for a file: too much to keep
             return ask(self.cursor(), name, grain, period, filters, **how)
         key = (ask.__name__, name, grain, period, filters, *sorted(how.items()))

@@ -413,7 +413,7 @@ def _clv(state: State) -> list[dict]:
         ("Revenue a month", found["avg_monthly_rev"], "money"),
         ("Months as a customer", found["avg_lifespan"], "ratio"),
     )
-    follow = state.list_url("lifetimes", page="customers", sort="-monthly_revenue")
+    follow = state.list_url("lifetimes", sort="-monthly_revenue")
     note = "Of the whole business, all time."
     return [_fact("simple_clv", found["simple_clv"], "revenue", parts, note, follow=follow)]
 
@@ -481,8 +481,11 @@ def _change_over(state: State) -> str:
 
 
 def _whole(state: State) -> str:
-    chosen = f", whatever store is chosen ({state.store.name})" if state.store else ""
-    return f"Figures of the whole business{chosen}."
+    if not state.store:
+        return "Figures of the whole business."
+    if state.by_store:
+        return f"Figures of the whole business; the list below is of customers of {state.store.name}."
+    return f"Figures of the whole business, whatever store is chosen ({state.store.name})."
 
 
 LEASTS = (0, 200, 500, 1000, 2000)  # what the call list may begin at: revenue in all
@@ -503,7 +506,7 @@ def call_list_choices(state: State) -> dict:
 def _lifetimes(state: State) -> list[dict]:
     """What CleanCloud's customers may bring in the next weeks, by BG/NBD and Gamma-Gamma."""
     found = state.build.lifetime_summary()
-    why = found["model"].get("why", "") or "There is no model yet."
+    why = found["model"].get("reason", "") or "There is no model yet."
     weeks = f"In the next {customers.HORIZON} weeks"
     every = state.list_url("lifetimes")
     return [

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.urls import reverse
 
 from analytics import charts as plot
-from analytics.dashboards.frame import DIMENSIONS, Chart, Figures, Period, State, currency, what_the_old_system_lacked
+from analytics.dashboards.frame import DIMENSIONS, Chart, Figures, Period, State, currency
 from analytics.formats import DASH, Number, after, before, change, with_unit
 from analytics.metrics import METRICS
 from analytics.seasons import seasons
@@ -54,7 +54,7 @@ def _note(data: Figures, metrics: Sequence[str], window: list[Period], *first: s
     """A chart's line of words: what is drawn, what is shaded, hatched or missing."""
     bands = _bands(window)
     gaps = {
-        what_the_old_system_lacked(m)
+        METRICS[m].lacks
         for m in metrics
         if any(p and not data.kept(m, p) for p in (*window, *map(data.year_before, window)))
     }

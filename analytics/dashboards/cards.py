@@ -50,7 +50,7 @@ def _card(state: State, card: Card) -> dict:
         "spark": spark,
         "end": end,
         "parts": _split_parts(state, card) if card.split else _parts(state, card),
-        "note": blocks.SENTENCES[card.note](state) if card.note else "",
+        "note": blocks.SENTENCES[card.note](state) if card.note else "" if why else data.short_of(card.metric, period),
         "follow": state.follow(card.metric),
         "definition": f"{reverse('definitions')}#{card.metric}",
         "whole": bool(m.whole and state.store and not state.tab.whole),
@@ -68,6 +68,7 @@ def _parts(state: State, card: Card) -> list[dict]:
         }
         for p, words in card.parts
         if not (state.build.only and METRICS[p].whole)
+        and not (card.drop_empty and not data.value(p, period) and not data.value(p, data.before(period)))
     ]
 
 

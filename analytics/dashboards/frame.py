@@ -95,6 +95,7 @@ class Card:
     """A number with its changes, its last year as a small line, and its parts.
 
     parts: (metric, words); or split: the metric by the values of a dimension. note: a sentence of blocks.SENTENCES.
+    drop_empty: parts with nothing now and in the period before are left out.
     """
 
     metric: str
@@ -102,6 +103,7 @@ class Card:
     split: str = ""
     subject: str = ""
     note: str = ""
+    drop_empty: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -145,7 +147,8 @@ class Tab:
     """One tab of a dashboard.
 
     insights: "" none, "top" the few that stand out, "all" every one by category. facts, tables: Blocks that are
-    cards, tables. says: sentences of blocks.SENTENCES above the cards. takes: the dimensions it may be filtered by.
+    cards, tables. says: sentences of blocks.SENTENCES above the cards. takes: the dimensions it may be filtered by;
+    "store" of a whole tab: its lists are of the chosen store.
     monthly: by month alone; undated: as of the exports' date, whatever period is chosen. whole: of the whole
     business, whatever store is chosen.
     """
@@ -291,18 +294,22 @@ class Figures:
 
     def kept(self, metric: str, period: Period | None) -> bool:
         """Does the metric's value of this period say all? Not where the old system kept no items or payments."""
-        return period is not None and not (period.key in self.old_system and what_the_old_system_lacked(metric))
+        return period is not None and not (period.key in self.old_system and METRICS[metric].lacks)
 
     def comparable(self, metric: str, period: Period | None) -> Number:
         """The value to compare others with, or to draw a line through; None where it wouldn't say all."""
         return self.value(metric, period) if self.kept(metric, period) else None
+
+    def short_of(self, metric: str, period: Period) -> str:
+        """What a value lacks in a period with rows of the old system; "" elsewhere."""
+        return "" if self.kept(metric, period) else f"Without the old system's: it kept no {METRICS[metric].lacks}."
 
     def why(self, metric: str, period: Period) -> str:
         """Why a metric has no value in a period; "" where that needs no words."""
         if metric in self.unasked:
             return self.unasked[metric]
         if not self.kept(metric, period):
-            return f"The old system kept no {what_the_old_system_lacked(metric)}."
+            return f"The old system kept no {METRICS[metric].lacks}."
         return ""
 
     def change(self, metric: str, period: Period, base: Period | None, base_name: str) -> Change:
@@ -314,7 +321,7 @@ class Figures:
         if base is None:
             return Change(base_name, why=f"The data begins with {self.periods[0].short}: there is no {base_name}.")
         if not self.kept(metric, base):
-            return Change(base_name, why=f"The old system kept no {what_the_old_system_lacked(metric)}, so "
+            return Change(base_name, why=f"The old system kept no {METRICS[metric].lacks}, so "
                           f"{base_name} gives nothing to compare with.")  # fmt: skip
         m = METRICS[metric]
         return change(self.value(metric, period), self.value(metric, base), base_name, m.unit, currency(), m.better)
@@ -325,11 +332,6 @@ class Figures:
             self.change(metric, period, self.before(period), _name_of_the_one_before(self.before(period), period)),
             self.change(metric, period, self.year_before(period), _name_a_year_before(period)),
         ]
-
-
-def what_the_old_system_lacked(metric: str) -> str:
-    """items or payments when the metric counts them, else ""."""
-    return "items" if "item" in metric else "payments" if "collection" in metric else ""
 
 
 def _name_of_the_one_before(base: Period | None, period: Period) -> str:
@@ -343,7 +345,8 @@ def _name_a_year_before(period: Period) -> str:
 
 def figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
     """The tab's metrics in a build, kept with it: a new build starts anew, so nothing kept can be stale."""
-    return build.shared(("figures", tab.metrics, grain, filters), lambda _: _figures(build, tab, grain, filters))
+    key = ("figures", tab.metrics, tuple(tab.splits.items()), grain, filters)
+    return build.shared(key, lambda _: _figures(build, tab, grain, filters))
 
 
 def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
@@ -446,12 +449,18 @@ class State:
     def follow(self, metric: str, **other: str | None) -> str:
         """Where the rows behind a metric of this state are."""
         address = reverse("follow", args=[self.dashboard.page, metric])
-        return f"{address}?{self._query(tab=None, **other)}"
+        whole = {"store": ALL_STORES} if self.tab.whole else {}
+        return f"{address}?{self._query(**({'tab': None, LEAST: None} | whole | other))}"
 
-    def list_url(self, address: str, page: str = "", **more: str) -> str:
+    def list_url(self, address: str, **more: str) -> str:
         """Where a whole list behind this state is (analytics/lists.py)."""
-        kept = {k: v for k, v in self.params.items() if k in ("store", *self.tab.takes) and k in ("store", *DIMENSIONS)}
-        return f"{reverse('list', args=[page or self.dashboard.page, address])}?{urlencode(kept | more)}"
+        kept = {k: v for k, v in self.params.items() if k in DIMENSIONS or (k == "store" and self.by_store)}
+        return f"{reverse('list', args=[self.dashboard.page, address])}?{urlencode(kept | more)}"
+
+    @property
+    def by_store(self) -> bool:
+        """Does the chosen store count for anything here? Of a whole tab's lists alone."""
+        return not self.tab.whole or "store" in self.tab.takes
 
     @property
     def chips(self) -> list[dict]:
@@ -565,5 +574,8 @@ def when(state: State) -> str:
 
 def tell(state: State) -> str:
     """What the page is about, in words: "February 2026 · Hielo · Area: Inside Abu Dhabi"."""
-    where = "the whole business" if state.tab.whole else state.store.name if state.store else "all stores"
+    where = state.store.name if state.store else "all stores"
+    if state.tab.whole:
+        listed = f", lists of customers of {state.store.name}" if state.store and state.by_store else ""
+        where = f"the whole business{listed}"
     return " · ".join([when(state), where, *(chip["label"] for chip in state.chips)])
