@@ -674,14 +674,19 @@ def _on(step: int) -> str:
     return "heat-ink" if step <= HEAT_STEPS // 2 else "heat-paper"
 
 
+def on_curve(n: int) -> list[int]:
+    """The places, of n from the first to the last, that a curve is drawn through."""
+    return sorted({*range(0, n, max(1, ceil(n / CURVE_POINTS))), n - 1}) if n else []
+
+
 def pareto(
-    ranks: Sequence[Number], shares: Sequence[Number], hovers: Sequence[str], marks: list[Mark],
+    ranks: Sequence[Number], shares: Sequence[Number], hovers: Sequence[str] | Mapping[int, str], marks: list[Mark],
     subject: str = "revenue", x_title: str = "% of customers, the biggest first", y_title: str = "% of revenue",
 ) -> dict:  # fmt: skip
     """A cumulative curve from 0 to 100 %: what share of the revenue the first so many customers bring.
 
-    `ranks` (shares of customers 0..1, ascending), `shares` (of revenue 0..1, cumulative), `hovers`: one each;
-    `marks`: places on it to name, as the first 20 % of customers and where 80 % of revenue is reached.
+    `ranks` (shares of customers 0..1, ascending), `shares` (of revenue 0..1, cumulative), `hovers`: one each,
+    or of the places on_curve() alone; `marks`: places on it to name, as the first 20 % of customers and where 80 % of revenue is reached.
     """
     layout = _base(y_title)
     layout["meta"] = {"form": "curve"}
@@ -690,8 +695,7 @@ def pareto(
     whole = axis([1], "share", whole=True)
     layout["yaxis"] = whole
     layout["xaxis"] = whole | {"range": [0, 1], "showgrid": False, "title": {"text": x_title, "standoff": 8}}
-    step = max(1, ceil(len(ranks) / CURVE_POINTS))
-    kept = sorted({*range(0, len(ranks), step), len(ranks) - 1} if ranks else [])
+    kept = on_curve(len(ranks))
     data = [{
         "type": "scatter", "mode": "lines", "name": "curve", "fill": "tozeroy", "fillcolor": token("band"),
         "x": [0, *(float(ranks[i]) for i in kept)], "y": [0, *(float(shares[i]) for i in kept)],

@@ -218,23 +218,22 @@ def _pareto(state: State) -> dict | None:
     n = frame.height
     if not n or frame["cumulative_share"][0] is None:
         return None
-    rows = frame.rows(named=True)
+    shares = frame["cumulative_share"].to_list()
     fifth = max(1, round(n * 0.2))
     eighty = _reached(frame, 0.8)
     marks = [
         plot.Mark(
             fifth / n,
-            rows[fifth - 1]["cumulative_share"],
-            f"first 20 %: {number(rows[fifth - 1]['cumulative_share'] * 100, 1)} % of revenue",
+            shares[fifth - 1],
+            f"first 20 %: {number(shares[fifth - 1] * 100, 1)} % of revenue",
         ),
-        plot.Mark(eighty / n, rows[eighty - 1]["cumulative_share"], f"80 % of revenue: {eighty:,} customers"),
+        plot.Mark(eighty / n, shares[eighty - 1], f"80 % of revenue: {eighty:,} customers"),
     ]
-    hovers = [
-        f"{r['rank']:,} of {n:,} customers ({number(r['rank'] / n * 100, 1)} %)\n"
-        f"{number(r['cumulative_share'] * 100, 1)} % of revenue"
-        for r in rows
-    ]
-    drawn = plot.pareto([r["rank"] / n for r in rows], [r["cumulative_share"] for r in rows], hovers, marks)
+    hovers = {
+        i: f"{i + 1:,} of {n:,} customers ({number((i + 1) / n * 100, 1)} %)\n{number(shares[i] * 100, 1)} % of revenue"
+        for i in plot.on_curve(n)
+    }
+    drawn = plot.pareto([rank / n for rank in range(1, n + 1)], shares, hovers, marks)
     steps = sorted({max(1, round(n * i / 10)) for i in range(1, 11)})
     columns = (
         Column("share", "Share of customers", "share"),
@@ -245,7 +244,7 @@ def _pareto(state: State) -> dict | None:
         "pareto",
         "Revenue by customers, the biggest first",
         columns,
-        tuple({"share": k / n, "customers": k, "revenue": rows[k - 1]["cumulative_share"]} for k in steps),
+        tuple({"share": k / n, "customers": k, "revenue": shares[k - 1]} for k in steps),
         f"All {n:,} active customers of {said_of(state.period)}, of the whole business.",
     )
     alt = f"The first 20 % of {n:,} customers bring {marks[0].text.split(': ')[1]}; {marks[1].text}."
