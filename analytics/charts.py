@@ -578,13 +578,15 @@ def ranked(
                                               xanchor="left", yshift=18))  # fmt: skip
         data.append(_row_bars(rows, m, over))
         layout["annotations"] += [_at_end(i, v, m, over) for i, v in enumerate(m.values)]
-    layout["xaxis9"] = {"overlaying": "x", "domain": [0, 1], "range": [0, 1], "fixedrange": True, "visible": False}
-    data.append({
-        "type": "bar", "name": "reach", "orientation": "h", "x": [1] * n, "y": list(range(n)), "xaxis": "x9",
-        "width": 1, "marker": {"color": "rgba(0,0,0,0)", "line": {"width": 0}},
-        "customdata": [[dict(r.params), _hover(r.hover[0] if r.hover else r.name, *r.hover[1:])] for r in rows],
-        "hovertemplate": "%{customdata[1]}<extra></extra>",
-    })  # fmt: skip
+    # An overlaid axis lies over one panel alone, so each panel has its own; the domain is that of the axis beneath.
+    for name, over in [("x9", "x"), ("x8", "x2")][: 2 if second else 1]:
+        layout[f"xaxis{name[1]}"] = {"overlaying": over, "range": [0, 1], "fixedrange": True, "visible": False}
+        data.append({
+            "type": "bar", "name": "reach", "orientation": "h", "x": [1] * n, "y": list(range(n)), "xaxis": name,
+            "width": 1, "marker": {"color": "rgba(0,0,0,0)", "line": {"width": 0}},
+            "customdata": [[dict(r.params), _hover(r.hover[0] if r.hover else r.name, *r.hover[1:])] for r in rows],
+            "hovertemplate": "%{customdata[1]}<extra></extra>",
+        })  # fmt: skip
     return {"data": data, "layout": layout}
 
 
@@ -615,7 +617,7 @@ def _at_end(i: int, value: Number, m: Measure, over: str) -> dict:
 
 def heat(
     rows: list[str], columns: list[str], shares: list[list[Number]], hovers: list[list[str]], counts: list[int],
-    params: list[Mapping[str, str | None]] | None = None, column_title: str = "Months since the first order",
+    params: list[Mapping[str, str | None]] | None = None, column_title: str = "Months since the cohort month",
 ) -> dict:  # fmt: skip
     """A cohort map: a row a cohort (the first at the top), a column a month since, its share in words in each cell.
 
@@ -686,7 +688,8 @@ def pareto(
     """A cumulative curve from 0 to 100 %: what share of the revenue the first so many customers bring.
 
     `ranks` (shares of customers 0..1, ascending), `shares` (of revenue 0..1, cumulative), `hovers`: one each,
-    or of the places on_curve() alone; `marks`: places on it to name, as the first 20 % of customers and where 80 % of revenue is reached.
+    or of the places on_curve() alone; `marks`: places on it to name, as the first 20 % of customers and where 80 % of
+    revenue is reached.
     """
     layout = _base(y_title)
     layout["meta"] = {"form": "curve"}
