@@ -51,7 +51,7 @@ def _shown(state: State) -> list[Chart | Block]:
             isinstance(c, Chart)
             and (
                 (c.split == "store" and one_store)
-                or (state.build.only and any(METRICS[m].whole for m in c.metrics))
+                or not all(map(state.build.may_see, c.metrics))
                 or all(m in state.figures.unasked for m in c.metrics)
             )
         )
@@ -569,7 +569,9 @@ def _call_list(state: State) -> Table:
         | {"customer": r["name"] or r["customer_id"], "#url": reverse("customer", args=[r["customer_id"]])}
         for r in frame.iter_rows(named=True)
     )
-    return Table("call-list", f"Whom to call: {len(rows):,} customers going quiet", columns, rows, queries.CALL_LIST)
+    whose = f" of {store}" if store else ""  # the cards above are of the whole business all the same
+    title = f"Whom to call: {len(rows):,} customers{whose} going quiet"
+    return Table("call-list", title, columns, rows, queries.CALL_LIST)
 
 
 SENTENCES: dict[str, Callable[[State], str]] = {

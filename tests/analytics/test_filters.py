@@ -182,6 +182,13 @@ def test_the_call_list_is_narrowed_by_segment_and_amount(get, build):
     assert {row[3] for row in rows} == {"At Risk"}
 
 
+def test_the_call_list_is_of_the_chosen_store_and_says_so(get, build):
+    html = get("customers", tab="lifetime", store="hielo")
+    wanted = build.call_list(store="Hielo")
+    assert len(reading.tables(html)["call-list"]) - 1 == wanted.height < build.call_list().height
+    assert f"Whom to call: {wanted.height} customers of Hielo going quiet" in html
+
+
 def test_an_undated_tab_is_of_the_exports_day_whatever_period_is_chosen(get):
     for page, tab in (("customers", "lifetime"), ("finance", "outstanding")):
         html = get(page, tab=tab, period="2025-03")
