@@ -34,7 +34,8 @@ def test_it_fills_its_tables_once(candidate):
     house, build_id = candidate
 
     def filled(con) -> dict:
-        return {t: sorted(con.execute(f"SELECT * FROM {t}").fetchall(), key=repr) for t in ("insights", "rfm", "lifetimes", "meta")}
+        tables = ("insights", "rfm", "lifetimes", "meta")
+        return {t: sorted(con.execute(f"SELECT * FROM {t}").fetchall(), key=repr) for t in tables}
 
     with house.open_candidate(build_id) as con:
         first = enrich.enrich(con, BUSINESS)
