@@ -35,6 +35,30 @@ def test_a_page_is_held_to_its_median_and_shows_its_slowest_load():
     }
 
 
+def test_a_tab_is_held_to_its_median_cold_and_warm():
+    served = {
+        "Executive Pulse: Snapshot": {"cold": {"median": 61, "min": 40}, "warm": {"median": 7.25, "min": 6}},
+        "Executive Pulse: Trends": {"cold": {"median": 45, "min": 40}, "warm": {"median": 9.4, "min": 6}},
+    }
+    table = dict(run.rows_of({1: {"rows": 37_000, "served": served}, 100: {"rows": 3_700_000}}))
+    del table["input rows"]
+    assert table == {
+        "**slowest tab served, cold**": ["61 ms **missed**", "", "1x 60 ms, 100x 600 ms"],
+        "**slowest tab served, warm**": ["9.4 ms", "", "1x 10 ms"],
+        "served Executive Pulse: Snapshot: cold, warm": ["61 ms, 7.2 ms", "", ""],
+        "served Executive Pulse: Trends: cold, warm": ["45 ms, 9.4 ms", "", ""],
+    }
+
+
+def test_a_page_is_held_to_its_cold_charts_and_its_scripts():
+    taken = {"Trends": {"charts_cold": {"median": 1500.4, "max": 1900}, "js_kb": 800.6, "page_kb": 841.2}}
+    table = dict(run.rows_of({1: {"pages": taken}}))
+    assert table == {
+        "page Trends: charts, cold": ["1,500 ms (at most 1,900) **missed**", "1x 1500 ms"],
+        "page Trends: JavaScript, all": ["801 kB, 841 kB **missed**", "1x 800 kB"],
+    }
+
+
 def test_without_a_browser_it_says_so_in_one_line(tmp_path, monkeypatch):
     from tests.browser import conftest
 
@@ -82,4 +106,5 @@ def test_it_measures_everything(tmp_path):
     assert found["peak_mb"] > 50
     assert found["metric_ms"] > 0
     assert found["tab_ms"] > 0
+    assert min(times[how]["min"] for times in found["served"].values() for how in ("cold", "warm")) > 0
     assert set(found["steps"]) == set(run.STEPS)
