@@ -12,8 +12,8 @@ from analytics.customers import HORIZON, SEGMENTS, WINDOW
 from analytics.dashboards import frame
 from analytics.formats import DASH, number, with_unit
 from analytics.listing import PAGE, listing, read_page, read_sort
+from analytics.pages import build_of, needs_data
 from analytics.tables import Column, Table, words
-from analytics.views import needs_data
 
 MONTHS = 24  # that the chart shows
 SYSTEMS = {"CC_2025": "CleanCloud", "Legacy": "RePOS, the old system"}
@@ -129,6 +129,15 @@ def _chart(months: list[dict]) -> dict | None:
     }  # fmt: skip
 
 
+def _months(months: list[dict]) -> Table:
+    """The chart's numbers, the newest month first."""
+    return Table(
+        "months", "Revenue a month",
+        (Column("month", "Month"), Column("revenue", "Revenue", "money"), Column("orders", "Orders", "count")),
+        tuple(m | {"month": f"{m['first_day']:%b %Y}{'' if m['closed'] else ', so far'}"} for m in months[::-1]),
+    )  # fmt: skip
+
+
 def _history(build: queries.Snapshot, customer_id: str, params, limit: int | None) -> tuple:
     sort, descending = read_sort(params.get("sort", "")[:40], [c.key for c in HISTORY], "-placed")
     page = read_page(params.get("p", ""))
@@ -157,7 +166,7 @@ def _orders(build: queries.Snapshot, table: Table) -> list[dict]:
 
 
 def _known(request: HttpRequest, customer_id: str) -> tuple[queries.Snapshot, dict]:
-    build = queries.current(access.store_of(request.user))
+    build = build_of(request)
     who = build.customer(customer_id[:40])
     if who is None:
         raise Http404
@@ -186,15 +195,10 @@ def customer(request: HttpRequest, customer_id: str) -> HttpResponse:
         "cards": _lifetime(who, standing["lifetime"]),
         "segment": _segment(standing["rfm"]),
         "chart": _chart(months),
-        "months": Table(
-            "months", "Revenue a month",
-            (Column("month", "Month"), Column("revenue", "Revenue", "money"), Column("orders", "Orders", "count")),
-            tuple(m | {"month": f"{m['first_day']:%b %Y}{'' if m['closed'] else ', so far'}"} for m in months[::-1]),
-        ),
+        "months": _months(months),
         "listing": listing(table, url, sort, descending, page),
         "orders": _orders(build, table),
-        "exports": [(form.upper(), f"{reverse('customer_export', args=[customer_id, form])}")
-                    for form in exports.FORMS],
+        "exports": exports.links(lambda form: reverse("customer_export", args=[customer_id, form])),
     }  # fmt: skip
     return render(request, "analytics/customer.html", context)
 
@@ -202,12 +206,9 @@ def customer(request: HttpRequest, customer_id: str) -> HttpResponse:
 @access.page_required("customer")
 @needs_data
 def customer_export(request: HttpRequest, customer_id: str, form: str) -> HttpResponse:
-    """A customer's whole history as a file."""
-    if form not in exports.FORMS:
-        raise Http404
+    """A customer's revenue a month and whole history as a file."""
     build, who = _known(request, customer_id)
-    table, *_ = _history(build, customer_id, request.GET, None)
-    meta = build.meta()
-    about = {"Customer": customer_id, "Name": who["name"], "Store": build.only, "Data to": meta["data_to"],
-             "Exports of": meta["as_of"], "Build": meta["build_id"]}  # fmt: skip
-    return exports.export_response([table], form, f"customer-{customer_id}", about)
+    history, *_ = _history(build, customer_id, request.GET, None)
+    tables = [_months(build.customer_months(customer_id).to_dicts()), history]
+    about = {"Customer": customer_id, "Name": who["name"], "Store": build.only}
+    return exports.export_response(tables, form, f"customer-{customer_id}", build, about)

@@ -8,24 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from analytics import access, exports, handbook, queries
+from analytics import exports, handbook, queries
 from analytics.dashboards import DASHBOARDS, frame
 from analytics.dashboards.frame import Card, Dashboard, State, Tab
 from analytics.formats import Change, after, before, change, figure, with_unit
 from analytics.listing import PAGE, Listing, listing, read_page, read_sort
 from analytics.metrics import METRICS, Metric
+from analytics.pages import build_of, for_page
 from analytics.queries import Behind
 from analytics.tables import Column, Table, slug
-from analytics.views import for_page
 
 SHOWS = ("customers", "rows")
 SPLITS = {"store": "Store", **{d: words for d, words in frame.DIMENSIONS.items() if d in queries.SPLITS}}
-NOT_YOURS = "Your account shows {} alone."
 # The columns of rows, as they stand on the page: key, label, unit, folded away on a phone.
 ROWS = {
     "sales": (
@@ -80,17 +78,6 @@ def tab_of(metric: Metric) -> Tab:
     parts = tuple((part, part) for part, _ in queries.direct_parts(metric.name).values())
     return Tab("follow", metric.label, cards=(Card(metric.name, parts),), takes=takes, whole=metric.whole,
                monthly="week" not in metric.grains)  # fmt: skip
-
-
-def refusal(page: str, metric: Metric, params: Mapping[str, str], build: queries.Snapshot) -> str:
-    """Why a reader restricted to a store may not see this; "" when they may."""
-    if not build.only:
-        return ""
-    if metric.whole:
-        return queries.WHOLE_ONLY.format(metric.label, build.only)
-    if params.get("store") not in (None, "", frame.ALL_STORES, slug(build.only)):
-        return NOT_YOURS.format(build.only)
-    return queries.WHOLE_ONLY.format("An RFM segment", build.only) if params.get("segment") else ""
 
 
 def read_place(page: str, metric: Metric, params: Mapping[str, str], build: queries.Snapshot) -> Place:
@@ -310,7 +297,7 @@ def context_of(place: Place) -> dict:
         "kept": [(k, v) for k, v in place.params.items() if k not in ("period", "store", "p")],
         "searched": [(k, v) for k, v in place.params.items() if k not in ("q", "p")],
         "clear": place.url(q=None, p=None) if place.search else "",
-        "exports": [(form.upper(), place.url(form=form, p=None)) for form in exports.FORMS],
+        "exports": exports.links(lambda form: place.url(form=form, p=None)),
         "back": _back(place),
     }  # fmt: skip
 
@@ -349,14 +336,12 @@ def _back(place: Place) -> dict:
 
 
 def _place_of(request: HttpRequest, page: str, metric: str) -> Place:
-    """The place that a request names. Http404 for a metric that the page doesn't show, PermissionDenied with its
-    words for what a person restricted to a store may not see."""
+    """The place that a request names. Http404 for a metric that the page doesn't show, Refused for what a person
+    kept to a store may not see."""
     if metric not in DASHBOARDS[page].metrics:
         raise Http404
-    build = queries.current(access.store_of(request.user))
-    said = refusal(page, METRICS[metric], request.GET, build)
-    if said:
-        raise PermissionDenied(said)
+    build = build_of(request)
+    build.require(metric)
     return read_place(page, METRICS[metric], request.GET, build)
 
 
@@ -368,16 +353,13 @@ def follow(request: HttpRequest, page: str, metric: str) -> HttpResponse:
 
 @for_page
 def follow_export(request: HttpRequest, page: str, metric: str, form: str) -> HttpResponse:
-    """The list of that page as a file: all its rows, found and sorted as on screen; beside it the split."""
-    if form not in exports.FORMS:
-        raise Http404
+    """The list of that page as a file: all its rows, found and sorted as on screen; before it the split."""
     place = _place_of(request, page, metric)
     table, _, _ = _ask(place, None)
-    meta = place.state.build.meta()
     about = {
         "Page": place.state.dashboard.title, "Figure": place.metric.label, "Shows": frame.tell(place.state),
         "Customer": place.customer, "Found by": place.search,
-        "Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"],
     }  # fmt: skip
+    tables = [found for found in (split_table(place), table) if found]
     name = f"{place.metric.name.replace('_', '-')}-{place.show}-{place.state.period.key}"
-    return exports.export_response([table], form, name, about)
+    return exports.export_response(tables, form, name, place.state.build, about)

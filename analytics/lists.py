@@ -9,7 +9,6 @@ from functools import wraps
 from urllib.parse import urlencode
 
 import polars as pl
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,8 +17,8 @@ from analytics import exports, receivables
 from analytics.dashboards import customers, finance, frame
 from analytics.dashboards.frame import State
 from analytics.listing import PAGE, listing, read_page, read_sort
+from analytics.pages import for_page, state_of
 from analytics.tables import Column, Table, slug
-from analytics.views import for_page, state_of
 
 OVERDUE, BUSINESS = "overdue", "business"
 AGES = {slug(name): name for name in receivables.AGING}
@@ -148,8 +147,8 @@ def _with_place(view):
             raise Http404
         params = request.GET.dict() | {"tab": kind.tab}
         state = state_of(request, page, params)
-        if state.tab.slug != kind.tab:  # of the whole business
-            raise PermissionDenied
+        if state.tab.slug != kind.tab:
+            state.build.whole(f"“{kind.title}”")
         options = kind.choices(state)
         chosen = {name: params[name] for name, (_, values) in options.items() if params.get(name) in values}
         place = Place(
@@ -220,7 +219,7 @@ def show(request: HttpRequest, place: Place) -> HttpResponse:
         "kept": [(k, v) for k, v in place.params.items() if v and k in (*frame.DIMENSIONS, "q", "sort")],
         "searched": [(k, v) for k, v in place.params.items() if v and k not in ("q", "p")],
         "clear": place.url(q=None, p=None) if place.search else "",
-        "exports": [(form.upper(), place.url(form=form, p=None)) for form in exports.FORMS],
+        "exports": exports.links(lambda form: place.url(form=form, p=None)),
         "back": {"label": state.dashboard.title, "url": state.url()},
     }
     return render(request, "analytics/list.html", context)
@@ -229,13 +228,11 @@ def show(request: HttpRequest, place: Place) -> HttpResponse:
 @_with_place
 def export(request: HttpRequest, place: Place, form: str) -> HttpResponse:
     """All rows of the list as a file, as they are sought and sorted."""
-    if form not in exports.FORMS:
-        raise Http404
     rows, _, _ = _found(place)
-    meta = place.state.build.meta()
+    build = place.state.build
     about = {
         "Page": place.state.dashboard.title, "List": place.kind.title, "Shows": frame.tell(place.state),
-        "Found by": place.search, "Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"],
+        "Found by": place.search,
     }  # fmt: skip
-    name = f"{place.kind.address}-{meta['as_of']}"
-    return exports.export_response([_table(place, rows, rows.height)], form, name, about)
+    name = f"{place.kind.address}-{build.meta()['as_of']}"
+    return exports.export_response([_table(place, rows, rows.height)], form, name, build, about)

@@ -21,7 +21,7 @@ from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.db.models import F
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -32,6 +32,7 @@ from analytics import access, queries
 from analytics import charts as plot
 from analytics.dashboards import DASHBOARDS, blocks, cards, frame, insights
 from analytics.models import ShareLink
+from analytics.pages import for_page, state_of
 from analytics.tables import Table
 from etl.errors import MoonwalkError
 
@@ -139,19 +140,6 @@ class ShareForm(forms.Form):
     )  # fmt: skip
 
 
-def _state(request: HttpRequest) -> frame.State | None:
-    """The tab that the address asks to share: ?page=executive&tab=trends..., None without a page."""
-    page = request.GET.get("page")
-    if not page:
-        return None
-    if page not in DASHBOARDS:
-        raise Http404
-    if not access.can_see(request.user, page):
-        raise PermissionDenied
-    build = queries.current(only=access.store_of(request.user))
-    return frame.read_state(DASHBOARDS[page], request.GET, build)
-
-
 def share_url(state: frame.State) -> str:
     """Where the tab that is on screen is shared."""
     return f"{reverse('sharing')}?{urlencode({'page': state.dashboard.page})}&{state.url().partition('?')[2]}"
@@ -159,11 +147,18 @@ def share_url(state: frame.State) -> str:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sharing(request: HttpRequest) -> HttpResponse:
-    """A person's own share links; with a tab in the address, the form that makes one of it."""
-    try:
-        state = _state(request)
-    except MoonwalkError as error:
-        return render(request, "analytics/unavailable.html", {"message": str(error)}, status=503)
+    """A person's own share links; with a tab in the address (?page=executive&tab=trends...), the form that makes one
+    of it."""
+    page = request.GET.get("page")
+    return _of_tab(request, page) if page else _sharing(request, None)
+
+
+@for_page
+def _of_tab(request: HttpRequest, page: str) -> HttpResponse:
+    return _sharing(request, state_of(request, page))
+
+
+def _sharing(request: HttpRequest, state: frame.State | None) -> HttpResponse:
     form = None
     if state:
         title = f"{state.dashboard.title}: {state.tab.label}"

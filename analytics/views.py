@@ -1,39 +1,17 @@
 """Pages of figures: read the URL, ask for the numbers, fill the template."""
 
-import logging
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import wraps
 
-from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from analytics import access, exports, queries, share
-from analytics.dashboards import DASHBOARDS, attention, blocks, cards, dash_app, frame, insights
+from analytics import access, exports, share
+from analytics.dashboards import attention, blocks, cards, dash_app, frame, insights
+from analytics.pages import for_page, state_of
 from analytics.tables import Table
-from etl.errors import MoonwalkError
 
-log = logging.getLogger(__name__)
 ROWS = 200  # of a table on a page
-
-
-def needs_data(view):
-    """Before anything was loaded: a page that says how. When the data can't be opened: why, with 503."""
-
-    @wraps(view)
-    def prepared(request, *args, **kwargs):
-        try:
-            if not queries.warehouse().current():
-                return render(request, "analytics/empty.html", {"folder": settings.EXPORTS_DIR})
-            return view(request, *args, **kwargs)
-        except MoonwalkError as error:
-            log.error("%s: %s", request.path, error)
-            return render(request, "analytics/unavailable.html", {"message": str(error)}, status=503)
-
-    return prepared
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -42,26 +20,6 @@ def home(request: HttpRequest) -> HttpResponse:
     if not pages:
         return render(request, "analytics/no_role.html", {"roles": access.ROLES})
     return render(request, "analytics/home.html", {"pages": pages, "attention": attention.today(request.user)})
-
-
-def for_page(view):
-    """For views of one dashboard, named by their argument `page`: 404, or 403 for who may not see it, then the data."""
-
-    @wraps(view)
-    def guarded(request, page, *args, **kwargs):
-        if page not in DASHBOARDS:
-            raise Http404
-        if not access.can_see(request.user, page):
-            raise PermissionDenied
-        return needs_data(view)(request, page, *args, **kwargs)
-
-    return guarded
-
-
-def state_of(request: HttpRequest, page: str, params: Mapping[str, str] | None = None) -> frame.State:
-    """The dashboard at the place that the URL names (or `params`), for whoever asks."""
-    build = queries.current(access.store_of(request.user))
-    return frame.read_state(DASHBOARDS[page], request.GET if params is None else params, build)
 
 
 @for_page
@@ -113,14 +71,12 @@ def _stores(state: frame.State) -> list[dict]:
 
 def _downloads(state: frame.State, table: str | None = None) -> list[tuple[str, str]]:
     """(words, address) of what is on screen, or one of its tables, in each form."""
-    return [(form.upper(), state.export(form, table)) for form in exports.FORMS]
+    return exports.links(lambda form: state.export(form, table))
 
 
 @for_page
 def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
     """What a tab shows, or one `table` of it, as a file: the same figures under the same filters."""
-    if form not in exports.FORMS:
-        raise Http404
     state = state_of(request, page)
     tables = cards.as_tables(state) + [c["table"] for c in blocks.charts(state)] + blocks.tables(state)
     if state.tab.insights:
@@ -130,13 +86,9 @@ def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
         tables = [table for table in tables if table.id == chosen]
         if not tables:
             raise Http404
-    meta = state.build.meta()
-    about = {
-        "Page": state.dashboard.title, "Tab": state.tab.label, "Shows": frame.tell(state),
-        "Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"],
-    }  # fmt: skip
+    about = {"Page": state.dashboard.title, "Tab": state.tab.label, "Shows": frame.tell(state)}
     name = "-".join(filter(None, (page, state.tab.slug, chosen, state.period.key)))
-    return exports.export_response(tables, form, name, about)
+    return exports.export_response(tables, form, name, state.build, about)
 
 
 def _subtitle(state: frame.State) -> str:

@@ -16,7 +16,7 @@ from analytics import customers, queries, receivables
 from analytics.dashboards.by_period import FORMS, capital, definition_of, listed, said_of
 from analytics.dashboards.frame import LEAST, Block, Chart, State, currency
 from analytics.formats import Number, after, before, figure, number, with_unit
-from analytics.metrics import FACTS, METRICS
+from analytics.metrics import FACTS
 from analytics.tables import Column, Table, slug
 
 WIDE = ("cohorts",)

@@ -19,16 +19,12 @@ def cards(state: State) -> list[dict]:
 
 
 def _cards(state: State) -> list[dict]:
-    return [_card(state, card) for card in state.tab.cards if _may_see(state, card)] + _facts(state)
+    return [_card(state, card) for card in state.tab.cards if state.build.may_see(card.metric)] + _facts(state)
 
 
 def _facts(state: State) -> list[dict]:
     shown = [block for block in state.tab.facts if not (block.whole and state.build.only)]
     return [fact for block in shown for fact in blocks.facts(state, block.name)]
-
-
-def _may_see(state: State, card: Card) -> bool:
-    return not (state.build.only and METRICS[card.metric].whole)
 
 
 def _card(state: State, card: Card) -> dict:
@@ -67,7 +63,7 @@ def _parts(state: State, card: Card) -> list[dict]:
             "url": state.follow(p),
         }
         for p, words in card.parts
-        if not (state.build.only and METRICS[p].whole)
+        if state.build.may_see(p)
         and not (card.drop_empty and not data.value(p, period) and not data.value(p, data.before(period)))
     ]
 
@@ -126,7 +122,7 @@ def as_tables(state: State) -> list[Table]:
         getters[key] = get
 
     for card in state.tab.cards:
-        if not _may_see(state, card):
+        if not state.build.may_see(card.metric):
             continue
         for metric in card.metrics:
             add(metric, METRICS[metric].label, lambda p, m=metric: data.value(m, p))

@@ -358,7 +358,7 @@ def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Fil
             unasked[name] = f"Not counted by {DIMENSIONS[against[0]].lower()}."
         elif grain not in METRICS[name].grains:
             unasked[name] = "Counted by month alone."
-    asked = [n for n in tab.metrics if n not in unasked and not (build.only and METRICS[n].whole)]
+    asked = [n for n in tab.metrics if n not in unasked and build.may_see(n)]
     # A figure of the whole business stays one whatever store the page shows.
     whole = [n for n in asked if METRICS[n].whole and filters.store]
     wanted = {None: [*(n for n in asked if n not in whole), *(["legacy_rows"] if asked else [])]}
@@ -493,7 +493,7 @@ def read_state(dashboard: Dashboard, params: Mapping[str, str], build: queries.S
     """The state that a URL's parameters name. What can't be read falls back to the usual, with a message saying so.
 
     Usual: the first tab, months, the last closed period, all stores. `build` is the reader's: restricted to a store
-    where the reader is.
+    where the reader is. Raises Refused when they ask for another store, or for a segment of the whole business.
     """
     messages: list[str] = []
     tabs = tuple(t for t in dashboard.tabs if not (t.whole and build.only))
@@ -528,7 +528,7 @@ def _read_store(params: Mapping, build: queries.Snapshot, messages: list) -> Sto
     if not known:  # the business file no longer has it
         raise WarehouseError(queries.NO_SUCH_STORE.format(build.only))
     if params.get("store") not in (None, "", ALL_STORES, known[0].slug):
-        messages.append(f"Your account shows {build.only} alone.")
+        raise queries.Refused(queries.ONE_STORE.format(build.only))
     return known[0]
 
 
@@ -537,9 +537,11 @@ def _read_filters(params: Mapping, tab: Tab, build, period: Period, messages: li
     for dimension in DIMENSIONS:
         if not params.get(dimension):
             continue
-        if dimension not in tab.takes or (dimension == "segment" and build.only):
+        if dimension not in tab.takes:
             messages.append(f"This tab isn't filtered by {DIMENSIONS[dimension].lower()}: it shows all.")
             continue
+        if dimension == "segment":
+            build.whole("An RFM segment")
         options = {slug(v): v for v in values(build, dimension)}
         value = _choose(dimension, params, options, None, messages)
         if value is not None:

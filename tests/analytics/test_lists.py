@@ -120,7 +120,8 @@ def test_a_person_kept_to_a_store_sees_its_orders_and_no_lifetimes(as_, people, 
 
     StoreAccess.objects.create(user=people["layla"], store="Hielo")
     client = as_("layla")
-    for query in ("", "?store=moon-walk", "?what=business", "?q=m-0"):
+    assert client.get(f"{UNPAID}?store=moon-walk").status_code == 403
+    for query in ("", "?store=hielo", "?what=business", "?q=m-0"):
         response = client.get(f"{UNPAID}{query}")
         assert response.status_code == 200
         assert not re.search(rb">M-\d", response.content), query
