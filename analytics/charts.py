@@ -247,6 +247,12 @@ def _say(text: str, **place) -> dict:
     return {"text": text, "showarrow": False, "font": {"size": 12, "color": token("muted")}, **place}
 
 
+def nothing(drawn: dict, why: str) -> dict:
+    """The figure with words in its middle, for one that has nothing to draw: an empty axis looks like a fault."""
+    words = _say(escape(why, quote=False), name="nothing", xref="paper", yref="paper", x=0.5, y=0.5, font={"size": 13})
+    return drawn | {"layout": drawn["layout"] | {"annotations": [*drawn["layout"]["annotations"], words]}}
+
+
 def _labels(points: list[Point], unit: str) -> list[dict]:
     """The values above their bars, on a patch of the panel where last year's line passes behind.
 

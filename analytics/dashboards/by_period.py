@@ -139,6 +139,9 @@ def _by_period(state: State, chart: Chart, drawn: dict, extra: tuple[str, list],
 
 def _chart(state: State, chart: Chart, drawn: dict, table: Table, alt: str) -> dict:
     metric = chart.metrics[0]
+    numbers = [c.key for c in table.columns if c.unit not in ("text", "change")]
+    if not any(row[key] for row in table.rows for key in numbers):
+        drawn = plot.nothing(drawn, state.figures.short_of(metric, state.period) or "Nothing in these periods.")
     follow = state.follow(metric, by=chart.split) if chart.split else state.follow(metric)
     return {
         "id": table.id,
