@@ -28,7 +28,7 @@ from analytics.dashboards import DASHBOARDS
 from analytics.dashboards import insights as words
 from analytics.metrics import METRICS, UnknownMetric
 from analytics.models import api_token_find
-from analytics.tables import slug
+from analytics.tables import CONTACTS, slug
 from etl.errors import MoonwalkError
 from etl.landing import write_csv
 
@@ -419,7 +419,7 @@ def customer(request, customer_id: Annotated[str, Path(pattern=r"^(CC|MW)-[0-9]{
     if found is None:
         raise HttpError(404, f"There is no customer {customer_id}.")
     standing = {"rfm": None, "lifetime": None} if build.only else build.customer_standing(customer_id)
-    hidden = dict.fromkeys({"phone", "email"} - access.contacts_of(request.auth))
+    hidden = dict.fromkeys(set(CONTACTS) - access.contacts_of(request.auth))
     since = None if build.only else found["cohort_month"]
     said = {"customer_since": since, "business_account": found["b2b"], "owed": found["balance"]}
     return found | hidden | said | standing

@@ -1,5 +1,6 @@
 """One customer on a page: who they are, what they brought, where they stand among all, every order with its items."""
 
+from dataclasses import replace
 from datetime import date
 from urllib.parse import urlencode
 
@@ -150,8 +151,8 @@ def _history(build: queries.Snapshot, customer_id: str, params, limit: int | Non
         page if offset < max(total, 1) else 1  # fmt: skip
 
 
-def _orders(build: queries.Snapshot, table: Table) -> list[dict]:
-    """The rows of the history with their items: cells, id, chosen, items (words of each line)."""
+def _with_items(build: queries.Snapshot, table: Table) -> Table:
+    """The history, each order with its items: dicts of words, a line each."""
     money, lines = frame.currency(), {}
     for line in build.customer_items([row["order_id"] for row in table.rows]).iter_rows(named=True):
         lines.setdefault(line["order_id"], []).append({
@@ -159,10 +160,8 @@ def _orders(build: queries.Snapshot, table: Table) -> list[dict]:
             "quantity": number(line["quantity"], 0 if line["quantity"] is None or line["quantity"] % 1 == 0 else 1),
             "total": with_unit(line["total"], "money", money), "express": line["express"],
         })  # fmt: skip
-    return [
-        shown | {"id": row["order_id"], "items": lines.get(row["order_id"], [])}
-        for shown, row in zip(table.cells(money), table.rows, strict=True)
-    ]
+    rows = (row | {"#id": row["order_id"], "#lines": lines.get(row["order_id"], [])} for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def _known(request: HttpRequest, customer_id: str) -> tuple[queries.Snapshot, dict]:
@@ -196,8 +195,7 @@ def customer(request: HttpRequest, customer_id: str) -> HttpResponse:
         "segment": _segment(standing["rfm"]),
         "chart": _chart(months),
         "months": _months(months),
-        "listing": listing(table, url, sort, descending, page),
-        "orders": _orders(build, table),
+        "listing": listing(_with_items(build, table), url, sort, descending, page),
         "exports": exports.links(lambda form: reverse("customer_export", args=[customer_id, form])),
     }  # fmt: skip
     return render(request, "analytics/customer.html", context)

@@ -10,7 +10,6 @@ sharing(), shared() the pages: a person's own links, and what a link shows
 """
 
 import logging
-from dataclasses import replace
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
@@ -33,12 +32,10 @@ from analytics import charts as plot
 from analytics.dashboards import DASHBOARDS, blocks, cards, frame, insights
 from analytics.models import ShareLink
 from analytics.pages import for_page, state_of
-from analytics.tables import Table
 from etl.errors import MoonwalkError
 
 log = logging.getLogger(__name__)
 DAYS = (7, 30, 90)
-CONTACTS = ("phone", "email")  # columns of tables that no link shows
 _signer = signing.Signer(salt="moonwalk.share", sep=".")
 
 
@@ -222,12 +219,15 @@ def shared(request: HttpRequest, signed: str) -> HttpResponse:
         return _gone(410)
     try:
         state = read(link)
+        page = render_to_string("analytics/share.html", shown(link, state)) if state else ""
+    except queries.QueryError as error:
+        log.warning("share link %s: %s", link.pk, error)
+        return _gone(410)
     except MoonwalkError as error:
         log.error("share link %s: %s", link.pk, error)
         return _headers(HttpResponse(render_to_string("analytics/share_gone.html", {"later": True}), status=503))
     if state is None:
         return _gone(410)
-    page = render_to_string("analytics/share.html", shown(link, state))
     if request.method == "GET":
         _opened(link)
     return _headers(HttpResponse(page))
@@ -237,25 +237,22 @@ def shown(link: ShareLink, state: frame.State) -> dict:
     """What the template of a share link gets. `figures`: chart id -> Plotly figure, for json_script; `unlinked`: no
     address of a card, a table's row or an insight becomes a link, so nothing in the page leads into the app. Customers'
     phone numbers and e-mails stay behind: who holds the link isn't known."""
-    charts = [chart | {"table": _without_contacts(chart["table"])} for chart in blocks.charts(state)]
-    where = (state.period.name, state.store.name if state.store else "All stores", *(c["label"] for c in state.chips))
+    contacts = access.contacts_of()
+    charts = [chart | {"table": chart["table"].reaching(contacts)} for chart in blocks.charts(state)]
+    where = (state.period.name, state.store.name if state.store else "All stores", *state.filters_said)
     return {
         "link": link,
         "state": state,
         "unlinked": True,
         "subtitle": " · ".join(where),
-        "says": [text for name in state.tab.says if (text := blocks.SENTENCES[name](state))],
+        "says": blocks.says(state),
         "cards": cards.cards(state),
         "charts": charts,
-        "tables": [_without_contacts(table) for table in blocks.tables(state)],
+        "tables": [table.reaching(contacts) for table in blocks.tables(state)],
         "figures": {"config": plot.CONFIG, "charts": {chart["id"]: chart["figure"] for chart in charts}},
         "insights": _insights(state, link.created_by) if state.tab.insights else None,
         "data_to": date.fromisoformat(state.build.manifest["data_to"]),
     }
-
-
-def _without_contacts(table: Table) -> Table:
-    return replace(table, columns=tuple(column for column in table.columns if column.key not in CONTACTS))
 
 
 def _insights(state: frame.State, maker) -> dict:

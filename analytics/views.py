@@ -27,23 +27,21 @@ def dashboard(request: HttpRequest, page: str) -> HttpResponse:
     """A persona's page in the state that its URL names."""
     state = state_of(request, page)
     which, tab = state.dashboard, state.tab
-    drawn = blocks.charts(state)
+    drawn, contacts = blocks.charts(state), access.contacts_of(request.user)
     context = {
         "here": page,
         "state": state,
         "subtitle": _subtitle(state),
         "tabs": [{"label": t.label, "url": state.url(tab=t.slug), "here": t == tab} for t in state.tabs],
-        "grains": [] if tab.monthly or tab.undated else [
-            {"label": g.label, "url": frame.in_other_grain(state, g.name), "here": g == state.grain}
-            for g in frame.GRAINS.values()
-        ],
+        "grains": frame.grain_choices(state),
         "periods": [] if tab.undated else state.figures.periods[::-1],
-        "stores": _stores(state),
+        "stores": frame.store_choices(state),
         "kept": [(k, v) for k, v in state.params.items() if k in (*frame.DIMENSIONS, frame.LEAST)],
-        "says": [text for name in tab.says if (text := blocks.SENTENCES[name](state))],
+        "says": blocks.says(state),
         "cards": cards.cards(state),
         "charts": drawn,
-        "tables": [(_cut(table), _downloads(state, table.id)) for table in blocks.tables(state)],
+        "contacts": tuple(sorted(contacts)),
+        "tables": [(_cut(table.reaching(contacts)), _downloads(state, table.id)) for table in blocks.tables(state)],
         "app": dash_app.markup(which.page) if drawn else None,
         "insights": insights.read(state, request.user) if tab.insights else None,
         "exports": _downloads(state),
@@ -63,12 +61,6 @@ def _cut(table: Table) -> Table:
     return replace(table, rows=table.rows[:ROWS], note=note)
 
 
-def _stores(state: frame.State) -> list[dict]:
-    """The choices of the list of stores: one alone for who is kept to it."""
-    every = [] if state.build.only else [{"slug": frame.ALL_STORES, "label": "All stores", "here": state.store is None}]
-    return every + [{"slug": s.slug, "label": s.name, "here": s == state.store} for s in frame.stores(state.build)]
-
-
 def _downloads(state: frame.State, table: str | None = None) -> list[tuple[str, str]]:
     """(words, address) of what is on screen, or one of its tables, in each form."""
     return exports.links(lambda form: state.export(form, table))
@@ -78,7 +70,9 @@ def _downloads(state: frame.State, table: str | None = None) -> list[tuple[str, 
 def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
     """What a tab shows, or one `table` of it, as a file: the same figures under the same filters."""
     state = state_of(request, page)
+    contacts = access.contacts_of(request.user)
     tables = cards.as_tables(state) + [c["table"] for c in blocks.charts(state)] + blocks.tables(state)
+    tables = [table.reaching(contacts) for table in tables]
     if state.tab.insights:
         tables += [insights.as_table(insights.read(state, request.user))]
     chosen = request.GET.get("table")

@@ -3,7 +3,7 @@
 charts()    every chart of a tab: its words, its Plotly figure and its numbers as a Table
 tables()    the tables that stand on a page by themselves
 facts()     cards of what no period has: lifetimes, what is owed
-SENTENCES   what a page says in words above or on its cards
+says()      what a page says in words above its cards; SENTENCES has them, and those of single cards
 """
 
 from collections.abc import Callable, Sequence
@@ -485,6 +485,11 @@ def _whole(state: State) -> str:
     if state.by_store:
         return f"Figures of the whole business; the list below is of customers of {state.store.name}."
     return f"Figures of the whole business, whatever store is chosen ({state.store.name})."
+
+
+def says(state: State) -> list[str]:
+    """What the tab says above its cards."""
+    return [text for name in state.tab.says if (text := SENTENCES[name](state))]
 
 
 LEASTS = (0, 200, 500, 1000, 2000)  # what the call list may begin at: revenue in all

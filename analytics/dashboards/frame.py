@@ -7,7 +7,7 @@ cards.py, by_period.py, blocks.py       cards, charts and tables with their numb
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
@@ -416,18 +416,21 @@ class State:
     store: Store | None
     filters: queries.Filters
     build: queries.Snapshot
-    figures: Figures
     messages: tuple[str, ...] = ()
     least: int = 0
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The tab's metrics, asked for when something needs them."""
+        return figures(self.build, self.tab, self.grain.name, self.filters)
 
     @property
     def params(self) -> dict[str, str]:
         """The URL's parameters of this state, its filters among them."""
         place = {"tab": self.tab.slug, "grain": self.grain.name, "period": self.period.key,
                  "store": self.store.slug if self.store else ALL_STORES}  # fmt: skip
-        chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
         place |= {LEAST: str(self.least)} if self.least else {}
-        return place | {d: slug(value) for d, value in chosen.items() if value is not None}
+        return place | {d: slug(value) for d, value in self.filtered.items()}
 
     def export(self, form: str, table: str | None = None) -> str:
         """Where what is on screen, or one of its tables, is downloaded."""
@@ -463,13 +466,27 @@ class State:
         return not self.tab.whole or "store" in self.tab.takes
 
     @property
-    def chips(self) -> list[dict]:
-        """The filters as removable chips: name ("area"), label ("Area: Inside"), url of the page without it."""
+    def filtered(self) -> dict[str, str]:
+        """The filters beside the store: one of DIMENSIONS -> the value that is chosen."""
         chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
+        return {d: value for d, value in chosen.items() if value is not None}
+
+    @property
+    def filters_said(self) -> list[str]:
+        """Those in words: "Area: Inside Abu Dhabi"."""
+        return [f"{DIMENSIONS[d]}: {value}" for d, value in self.filtered.items()]
+
+    @property
+    def chips(self) -> list[dict]:
+        """The filters as removable chips, the store first: name ("area"), label ("Area: Inside"), url of the page
+        without it. A store that the reader is kept to, or that counts for nothing here, is none."""
+        names, labels = list(self.filtered), self.filters_said
+        if self.store and not self.build.only and self.by_store:
+            names, labels = ["store", *names], [f"Store: {self.store.name}", *labels]
         return [
-            {"name": d, "label": f"{DIMENSIONS[d]}: {value}", "url": self.url(**{d: None})}
-            for d, value in chosen.items() if value is not None
-        ]  # fmt: skip
+            {"name": name, "label": label, "url": self.url(**{name: None})}
+            for name, label in zip(names, labels, strict=True)
+        ]
 
     @cached_property
     def key(self) -> tuple:
@@ -513,10 +530,9 @@ def read_state(dashboard: Dashboard, params: Mapping[str, str], build: queries.S
         period = usual
     filters = _read_filters(params, tab, build, period, messages)
     filters = replace(filters, store=None if tab.whole or not store else store.name)
-    data = figures(build, tab, grain.name, filters)
     least = params.get(LEAST, "") if LEAST in tab.takes else ""
     return State(
-        dashboard, tabs, tab, grain, period, store, filters, build, data, tuple(messages),
+        dashboard, tabs, tab, grain, period, store, filters, build, tuple(messages),
         int(least) if least.isascii() and least.isdigit() and len(least) < 7 else 0,
     )  # fmt: skip
 
@@ -559,11 +575,27 @@ def nearest(build: queries.Snapshot, grain: str, other: str, key: str | None) ->
     return near[-1].key if near else None
 
 
-def in_other_grain(state: State, grain: str) -> str:
-    """The address of the other grain's period nearest to this one."""
-    if grain == state.grain.name:
-        return state.url()
-    return state.url(grain=grain, period=nearest(state.build, state.grain.name, grain, state.period.key))
+def grain_choices(state: State, url: Callable[..., str] | None = None) -> list[dict]:
+    """Month or week (label, url, here), each at the period nearest to this one; none where there is no choice.
+
+    url(grain=..., period=...): the address of this place in another state; state.url without it.
+    """
+    if state.tab.monthly or state.tab.undated:
+        return []
+    url, found = url or state.url, []
+    for grain in GRAINS.values():
+        here = grain == state.grain
+        there = {} if here else {
+            "grain": grain.name, "period": nearest(state.build, state.grain.name, grain.name, state.period.key)
+        }  # fmt: skip
+        found.append({"label": grain.label, "url": url(**there), "here": here})
+    return found
+
+
+def store_choices(state: State) -> list[dict]:
+    """The stores to choose from (slug, label, here): one alone for who is kept to it."""
+    every = [] if state.build.only else [{"slug": ALL_STORES, "label": "All stores", "here": state.store is None}]
+    return every + [{"slug": s.slug, "label": s.name, "here": s == state.store} for s in stores(state.build)]
 
 
 def when(state: State) -> str:
@@ -580,4 +612,4 @@ def tell(state: State) -> str:
     if state.tab.whole:
         listed = f", lists of customers of {state.store.name}" if state.store and state.by_store else ""
         where = f"the whole business{listed}"
-    return " · ".join([when(state), where, *(chip["label"] for chip in state.chips)])
+    return " · ".join([when(state), where, *state.filters_said])

@@ -85,7 +85,7 @@ def test_overdue_are_those_due_before_the_exports_date(rows):
 
 def test_it_is_leafed_through_sorted_and_sought(page, rows):
     def orders(text):
-        return re.findall(r'<th scope="row" class="left"><a href="[^"]+">([MH]-\d+)', text)
+        return re.findall(r'<th scope="row"><a href="[^"]+">([MH]-\d+)', text)
 
     by_balance = [row["Order"] for row in rows(UNPAID, "?sort=-balance")]
     assert orders(page(f"{UNPAID}?sort=-balance")) == by_balance[:50]

@@ -64,6 +64,26 @@ def test_a_view_asks_a_mart_once_and_a_second_view_nothing(as_, golden_data, ask
     assert asked == []
 
 
+@pytest.mark.parametrize(("page", "name", "query"), [
+    ("executive", "revenue", "period=2026-02"),
+    ("executive", "revenue", "grain=week&period=2026-W09&by=area&store=hielo&show=rows"),
+    ("executive", "items", "period=2026-02&by=item_category"),
+    ("customers", "new_customers", "period=2026-02&segment=champions"),
+    ("customers", "m1_customer_retention", "period=2026-02"),
+    ("customers", "multi_service_share", "period=2026-02&show=rows"),
+    ("finance", "digital_share", "period=2026-02&by=payment_type"),
+])  # fmt: skip
+def test_a_page_behind_a_number_asks_a_mart_twice_at_most(as_, golden_data, asked, page, name, query):
+    """Once for the number, its parts and its split together, once for the list."""
+    client, address = as_("layla"), f"/follow/{page}/{name}/?{query}"
+    assert client.get(address).status_code == 200
+    statements = {mart: sum(reads(sql, mart) for sql in asked) for mart in MARTS}
+    assert 1 < max(statements.values()) <= 2, statements
+    asked.clear()
+    assert client.get(address).status_code == 200
+    assert asked == []
+
+
 def test_the_count_sees_every_mart(as_, golden_data, asked):
     """Were the pattern of `reads` wrong, the test above would pass on nothing."""
     client = as_("layla")
