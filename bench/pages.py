@@ -53,7 +53,7 @@ def pages() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def measure_pages(made: Path, data: Path, key: str | None, *_) -> dict:
-    """{"pages": {page: {"first_numbers" | "charts" | "charts_cold": {"median", "max"}, "js_kb": , "page_kb": }}}.
+    """{"pages": {page: {"first_numbers" | "charts" | "charts_cold": {"median", "min", "max"}, "js_kb", "page_kb"}}}.
 
     Milliseconds over 8 warm loads and 3 cold ones; kB of 1,000 bytes, compressed, of a cold load. The exports in `made`
     are loaded into the empty folder `data`. Ends with a sentence where there is no browser.
@@ -191,7 +191,7 @@ def _loads(page, base: str, address: str, seen: tuple[str, ...]) -> dict:
 
 
 def _told(times) -> dict[str, float]:
-    return {"median": statistics.median(times), "max": max(times)}
+    return {"median": statistics.median(times), "min": min(times), "max": max(times)}
 
 
 def _cold(page, address: str, seen: tuple[str, ...]) -> tuple[list[float], list[int]]:

@@ -371,7 +371,7 @@ def rows_of(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
 
     def both(result: dict, name: str) -> str:
         times = result.get("served", {}).get(name, {})
-        return ", ".join(milliseconds(times[how]["median"]) for how in times)
+        return ", ".join(f"{milliseconds(t['median'])} ({milliseconds(t['min'])})" for t in times.values())
 
     def step(result: dict, name: str) -> float | None:
         return result.get("steps", {}).get(name)
@@ -411,14 +411,15 @@ def rows_of(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
 
 
 def _page_rows(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
-    """The pages' rows of the table: the median load, which is held to the reach, and the slowest one in brackets."""
+    """The pages' rows of the table: the median load, which is held to the reach, and in brackets the quickest and the
+    slowest one."""
     shown = [result.get("pages", {}) for result in results.values()]
     rows = []
     for page in dict.fromkeys(name for pages in shown for name in pages):
         for measure, words in PAGE.items():
             most, cells = REACH[measure][1], []
             for taken in (pages.get(page, {}).get(measure) for pages in shown):
-                text = f"{taken['median']:,.0f} ms (at most {taken['max']:,.0f})" if taken else ""
+                text = f"{taken['median']:,.0f} ms ({taken['min']:,.0f} to {taken['max']:,.0f})" if taken else ""
                 cells.append(f"{text} **missed**" if taken and taken["median"] > most else text)
             if any(cells):
                 rows.append((f"page {page}: {words}", [*cells, f"1x {most} ms"]))
@@ -486,18 +487,22 @@ def write(results: dict[float, dict], key: str | None) -> None:
 # ---------------------------------------------------------------------------------------------- main
 
 
-def measure(scale: float, folder: Path, key: str | None) -> dict:
-    """All measurements of one scale."""
+def measure(scale: float, folder: Path, key: str | None, only: list[str] | None = None) -> dict:
+    """All measurements of one scale, or some of MEASURES (on the build that an earlier run left)."""
     result = {"rows": input_rows(exports(folder, scale))}
-    result |= in_child("build", scale, folder, key)
-    if "build" in result:
-        result |= in_child("floor", scale, folder, key) | in_child("questions", scale, folder, key)
-        result |= in_child("tabs", scale, folder, key)
-    if "floor_read" in result:
+
+    def take(*parts: str) -> None:
+        for part in parts:
+            if not only or part in only:
+                result.update(in_child(part, scale, folder, key))
+
+    take("build")
+    if only or "build" in result:
+        take("floor", "questions", "tabs")
+    if "build" in result and "floor_read" in result:
         result["ratio"] = result["build"] / (result["floor_read"] + result["floor_write"])
     if scale == 1:
-        result |= in_child("fit", scale, folder, key)
-        result |= in_child("refresh", scale, folder, key) | in_child("pages", scale, folder, key)
+        take("fit", "refresh", "pages")
     return result
 
 
@@ -508,6 +513,7 @@ def main() -> None:
     parser.add_argument("--key", help="encrypt the warehouse with this key, as MOONWALK_WAREHOUSE_KEY would")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of the table")
+    parser.add_argument("--only", nargs="+", choices=MEASURES, help="some measurements; printed, never written")
     parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     folder = args.folder.resolve()
@@ -519,7 +525,9 @@ def main() -> None:
             json.dumps(MEASURES[args.measure](made, data, args.key, REPEATS.get(scale, 1 if scale > 10 else 3), tiny))
         )
         return
-    results = {scale: measure(scale, folder, args.key) for scale in sorted(args.scales)}
+    if args.only and args.write:
+        parser.error("--write puts a whole table into the docs: leave --only out")
+    results = {scale: measure(scale, folder, args.key, args.only) for scale in sorted(args.scales)}
     print(json.dumps(results)) if args.json else show(results)
     if args.write:
         write(results, args.key)

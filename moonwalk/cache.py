@@ -7,7 +7,7 @@ import zlib
 
 from django.conf import settings
 
-SECONDS = 0.15  # to wait for Redis: a page without it takes less
+SECONDS = 0.2  # to wait for Redis: a page without it takes less
 
 
 def redis_caches(url: str) -> dict:
