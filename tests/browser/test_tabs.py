@@ -107,7 +107,7 @@ def test_every_tab_in_every_grain_width_and_scheme(visit, page, tab, width, sche
 def test_every_tab_fits_windows_between_and_beyond(visit, page, width):
     visitor = visit(width)
     for tab in DASHBOARDS[page].tabs:
-        check(visitor, f"/{page}/?tab={tab.slug}&period=2025-03&store=moon-walk")
+        check(visitor, f"/{page}/?tab={tab.slug}&period=2025-11&store=hielo")
 
 
 # --- A click filters the page --------------------------------------------------------------------------------------
