@@ -57,7 +57,7 @@ class Place:
         return f"{self.url(**other)}{self.anchor}"
 
     def context(self) -> dict:
-        """What templates of all such pages need: see analytics/find.html, analytics/place.html."""
+        """What templates of all such pages need: see analytics/find.html, analytics/narrowed.html."""
         return {
             "here": self.state.dashboard.page,
             "place": self,
