@@ -14,7 +14,9 @@ from django.urls import reverse
 
 from analytics import access, exports, listing, receivables
 from analytics.dashboards import customers, finance, frame
+from analytics.dashboards.blocks import order_url
 from analytics.dashboards.frame import State
+from analytics.formats import with_unit
 from analytics.listing import PAGE
 from analytics.pages import for_page, state_of
 from analytics.tables import CONTACTS, Column, Table, slug
@@ -178,17 +180,28 @@ def _found(place: Place) -> tuple[pl.DataFrame, str, bool]:
     return rows, sort, descending
 
 
-def _table(place: Place, rows: pl.DataFrame, total: int) -> Table:
+def _table(place: Place, rows: pl.DataFrame, every: pl.DataFrame) -> Table:
+    """`rows` are shown of `every`."""
     shown = tuple(
-        {c.key: row[c.key] for c in place.columns} | {"#url": reverse("customer", args=[row["customer_id"]])}
-        for row in rows.iter_rows(named=True)
+        {c.key: row[c.key] for c in place.columns} | {"#url": _url(row)} for row in rows.iter_rows(named=True)
     )
-    return Table(place.kind.address, place.kind.title, place.columns, shown, _note(place, total), total=total)
+    total = every.height
+    return Table(place.kind.address, place.kind.title, place.columns, shown, _note(place, every), total=total)
 
 
-def _note(place: Place, total: int) -> str:
-    as_of = frame.when(place.state)
-    return f"{as_of}. {total:,} {'order' if place.kind is UNPAID else 'customer'}{'' if total == 1 else 's'}."
+def _url(row: dict) -> str:
+    """An order's place on its customer's page, or the customer's page."""
+    known = reverse("customer", args=[row["customer_id"]])
+    return order_url(row["customer_id"], row["order_id"]) if "order_id" in row else known
+
+
+def _note(place: Place, every: pl.DataFrame) -> str:
+    """As of 5 March 2026. 735 orders, together Dhs 20,102."""
+    n, what = every.height, "order" if place.kind is UNPAID else "customer"
+    said = f"{frame.when(place.state)}. {n:,} {what}{'' if n == 1 else 's'}"
+    if place.kind is UNPAID:
+        said += f", together {with_unit(every['balance'].sum(), 'money', frame.currency())}"
+    return f"{said}."
 
 
 def _choices(place: Place) -> list[dict]:
@@ -204,7 +217,7 @@ def show(request: HttpRequest, place: Place) -> HttpResponse:
     """A list: sought, sorted, leafed through."""
     rows, sort, descending = _found(place)
     number = place.page if (place.page - 1) * PAGE < rows.height else 1
-    table = _table(place, rows.slice((number - 1) * PAGE, PAGE), rows.height)
+    table = _table(place, rows.slice((number - 1) * PAGE, PAGE), rows)
     state = place.state
     context = place.context() | {
         "title": place.kind.title,
@@ -227,5 +240,5 @@ def export(request: HttpRequest, place: Place, form: str) -> HttpResponse:
         "Page": place.state.dashboard.title, "List": place.kind.title, "Shows": frame.tell(place.state),
         "Found by": place.search,
     }  # fmt: skip
-    name = f"{place.kind.address}-{build.meta()['as_of']}"
-    return exports.export_response([_table(place, rows, rows.height)], form, name, build, about)
+    name = "-".join([place.kind.address, build.meta()["as_of"], *place.state.slugs, *place.chosen.values()])
+    return exports.export_response([_table(place, rows, rows)], form, name, build, about)

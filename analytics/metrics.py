@@ -314,7 +314,7 @@ _fact("simple_clv", "Simple customer value", "money",
       "rough guide: it knows nothing of who has left.")
 _fact("alive", "Customers still with us", "count",
       "The sum of the probabilities (BG/NBD) that a CleanCloud customer with two order days or more still comes.")
-_fact("expected_purchases", "Expected order days", "ratio",
+_fact("expected_purchases", "Expected order days", "count",
       "Days with an order that BG/NBD expects of CleanCloud's customers in the next 12 weeks.")
 _fact("expected_value", "Expected value", "money",
       "Expected order days x expected money a day (Gamma-Gamma), in the next 12 weeks.")

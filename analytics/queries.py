@@ -145,7 +145,13 @@ class Snapshot:
         filters = self.filters(filters)
         self.require(*(name for names in wanted.values() for name in names))
         key = ("ask", tuple((split, *names) for split, names in wanted.items()), grain, filters, *sorted(how.items()))
-        return self.kept(key, lambda con: ask(con, wanted, grain, filters=filters, **how))
+        return self.kept(key, lambda con: self._theirs(ask(con, wanted, grain, filters=filters, **how)))
+
+    def _theirs(self, found: dict[Split, pl.DataFrame]) -> dict[Split, pl.DataFrame]:
+        """The answers without the names of other stores than the reader's."""
+        if not self.only:
+            return found
+        return {s: f.filter(pl.col("store") == self.only) if "store" in _splits(s) else f for s, f in found.items()}
 
     def periods(self, grain: str, include_open: bool = True) -> pl.DataFrame:
         """periods() of this build."""
@@ -544,8 +550,10 @@ def _range(con, grain: str, since: str | None, until: str | None, include_open: 
     for name in (since, until):
         if name and not re.fullmatch(r"\d{4}-(\d{2}(-\d{2})?|W\d{2}|Q\d)", name):
             raise QueryError(f"{name!r} is no period: write a {grain} like {like}.")
-        if name and len(name) != len(like):
+        if name and (len(name) != len(like) or not _is_real(name)):
             raise QueryError(f"{name!r} is no {grain}: write it like {like}.")
+    if since and until and since > until:
+        raise QueryError(f"{since} comes after {until}: the first period comes first.")
     chosen = [
         i for i, (period, _, _, closed) in enumerate(known)
         if (not since or period >= since) and (period <= until if until else closed or include_open)
@@ -554,6 +562,20 @@ def _range(con, grain: str, since: str | None, until: str | None, include_open: 
         return None
     first = chosen[0]
     return known[first][1], known[max(first - 1, 0)][1], known[chosen[-1]][2]
+
+
+def _is_real(period: str) -> bool:
+    """Is there such a day, month, quarter or ISO week? 2026-13 and 2026-W60 are none."""
+    try:
+        if "W" in period:
+            date.fromisocalendar(int(period[:4]), int(period[-2:]), 1)
+        elif "Q" in period:
+            return period[-1] in "1234"
+        else:
+            date.fromisoformat(period if len(period) == 10 else f"{period}-01")
+    except ValueError:
+        return False
+    return True
 
 
 def query(con: duckdb.DuckDBPyConnection, names: list[str], grain: str, *, split: Split = None, **how) -> pl.DataFrame:

@@ -239,12 +239,11 @@ def shown(link: ShareLink, state: frame.State) -> dict:
     phone numbers and e-mails stay behind: who holds the link isn't known."""
     contacts = access.contacts_of()
     charts = [chart | {"table": chart["table"].reaching(contacts)} for chart in blocks.charts(state)]
-    where = (state.period.name, state.store.name if state.store else "All stores", *state.filters_said)
     return {
         "link": link,
         "state": state,
         "unlinked": True,
-        "subtitle": " · ".join(where),
+        "subtitle": frame.tell(state),
         "says": blocks.says(state),
         "cards": cards.cards(state),
         "charts": charts,

@@ -81,7 +81,8 @@ def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
         if not tables:
             raise Http404
     about = {"Page": state.dashboard.title, "Tab": state.tab.label, "Shows": frame.tell(state)}
-    name = "-".join(filter(None, (page, state.tab.slug, chosen, state.period.key)))
+    when = state.build.meta()["as_of"] if state.tab.undated else state.period.key
+    name = "-".join(filter(None, (page, state.tab.slug, chosen, when, *state.slugs)))
     return exports.export_response(tables, form, name, state.build, about)
 
 

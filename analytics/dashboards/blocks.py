@@ -75,6 +75,11 @@ def _month(state: State) -> str:
     return f"{state.period.last_day:%Y-%m}"
 
 
+def order_url(customer_id: str, order_id: str) -> str:
+    """The place of an order on its customer's page."""
+    return f"{reverse('customer', args=[customer_id])}?find={order_id}#{order_id}"
+
+
 def _block(state: State, table: Table, drawn: dict, alt: str, follow: str = "", definition: str = "") -> dict:
     return {
         "id": table.id,
@@ -148,10 +153,10 @@ def _segments_table(state: State) -> Table:
     columns = (
         Column("segment", "Segment"),
         Column("customers", "Customers", "count"),
-        Column("revenue", "Revenue in 6 months", "money"),
+        Column("revenue", "Revenue in 6 months", "money", fold=True),
         Column("recency", "Days since the last order", "days", fold=True),
         Column("frequency", "Orders each", "ratio", fold=True),
-        Column("definition", "Who they are", long=True),
+        Column("definition", "Who they are", long=True, fold=True),
         Column("action", "What to do", long=True),
     )
     note = f"{customers.RFM_NOTE} Here at the end of {state.period.last_day:%B %Y}, of the whole business."
@@ -299,7 +304,7 @@ def _aging(state: State) -> dict:
                     f"{count:,} orders",
                     f"{with_unit(share, 'share', '')} of all",
                 ),
-                {},
+                {"#go": lead},
                 False,
                 with_unit(share, "share", ""),
             )
@@ -328,7 +333,7 @@ def _debtors(state: State) -> Table:
     columns = (
         Column("customer", "Customer"),
         Column("balance", "Balance", "money"),
-        Column("orders", "Orders", "count"),
+        Column("orders", "Orders", "count", fold=True),
         Column("oldest", "Oldest order", "date", fold=True),
         Column("days", "Days old", "count", fold=True),
         *(Column(name, capital(name), "money", fold=True) for name in receivables.AGING),
@@ -348,13 +353,13 @@ def _oldest(state: State) -> Table:
         Column("order_id", "Order"),
         Column("customer", "Customer"),
         Column("store", "Store", fold=True),
-        Column("placed", "Placed", "date"),
-        Column("days", "Days old", "count"),
+        Column("placed", "Placed", "date", fold=True),
+        Column("days", "Days old", "count", fold=True),
         Column("balance", "Balance", "money"),
     )
     rows = tuple(
         {k: v for k, v in r.items() if k not in ("customer_id", "name")}
-        | {"customer": r["name"], "#url": reverse("customer", args=[r["customer_id"]])}
+        | {"customer": r["name"], "#url": order_url(r["customer_id"], r["order_id"])}
         for r in frame.iter_rows(named=True)
     )
     return Table("oldest", f"{TOP} oldest unpaid orders", columns, rows, f"Unpaid on {_as_of(state)}.")
@@ -471,7 +476,7 @@ def _change_over(state: State) -> str:
     """Where people who came over from the old system inflate what is new."""
     data = state.figures
     mixed = [p for p in data.window(state.period) if p.key in data.old_system]
-    if not mixed or len(mixed) == len(data.window(state.period)):
+    if not mixed:
         return ""
     return (
         "The old system's customers and CleanCloud's are separate records: who came over counts as new again, so "
@@ -514,8 +519,8 @@ def _lifetimes(state: State) -> list[dict]:
     weeks = f"In the next {customers.HORIZON} weeks"
     every = state.list_url("lifetimes")
     return [
-        _fact("alive", found["alive"], "customers", (("Of customers with 2 order days", found["repeat_customers"],
-              "count"), ("With one alone", found["one_day"], "count")), "CleanCloud's customers.", why,
+        _fact("alive", found["alive"], "customers", (("Of those with 2 order days or more", found["repeat_customers"],
+              "count"), ("With a single order day", found["one_day"], "count")), "CleanCloud's customers.", why,
               state.list_url("lifetimes", sort="-alive")),
         _fact("expected_purchases", found["expected_purchases"], "items", (), f"{weeks}.", why,
               state.list_url("lifetimes", sort="-expected_purchases")),
@@ -560,10 +565,9 @@ def _call_list(state: State) -> Table:
     columns = (
         Column("customer", "Customer"),
         Column("phone", "Phone"),
-        Column("store", "Store", fold=True),
         Column("segment", "Segment", fold=True),
         Column("last_order", "Last order", "date"),
-        Column("days_since", "Days since", "count"),
+        Column("days_since", "Days since", "count", fold=True),
         Column("usual_gap", "Usual days between", "days", fold=True),
         Column("alive", "Still with us", "share", fold=True, about="The probability that the customer still comes."),
         Column("expected_value", f"Expected in {customers.HORIZON} weeks", "money", fold=True),

@@ -252,14 +252,17 @@ def _several(state: State, chart: Chart) -> dict:
     unit = METRICS[metric].unit
     sums = [sum(float(values[i] or 0) for _, _, values, _ in found) for i in range(len(window))]
     series = []
-    for i, (words, _, values, click) in enumerate(found):
+    # A value keeps its colour whatever else is shown or filtered away.
+    order = list(data.splits[metric, chart.split]) if chart.split else [words for _, words in chart.series]
+    for words, _, values, click in found:
         drawn = values
         if chart.form == "shares":
             drawn = [
                 None if v is None or not total else float(v) / total for v, total in zip(values, sums, strict=True)
             ]
         hovers = tuple(_said(data, window, values, drawn, unit, at) for at in range(len(window)))
-        series.append(plot.Series(words, COLOURS[i % len(COLOURS)], tuple(drawn), hovers, click))
+        colour = COLOURS[order.index(words) % len(COLOURS)]
+        series.append(plot.Series(words, colour, tuple(drawn), hovers, click))
     slots = [
         plot.Slot(p.key, _tick(p, i, len(window)), p.name, p.first_day, p.last_day, p == state.period, not p.closed)
         for i, p in enumerate(window)

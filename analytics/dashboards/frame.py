@@ -263,6 +263,7 @@ class Figures:
     periods: oldest first, the open one last. values: metric -> period key -> value; splits: (metric, dimension) ->
     its value -> period key -> value. old_system: keys of the periods with rows of the old system, which kept neither
     items nor payments. unasked: metric -> why it has no values under the page's filters.
+    chosen_by: why its values may not be compared, as its customers were chosen by what they did in these very periods.
     """
 
     grain: Grain
@@ -272,6 +273,7 @@ class Figures:
     old_system: frozenset[str]
     unasked: Mapping[str, str]
     by_key: Mapping[str, int] = field(repr=False)
+    chosen_by: str = ""
 
     def period(self, key: str) -> Period | None:
         at = self.by_key.get(key)
@@ -302,7 +304,7 @@ class Figures:
 
     def short_of(self, metric: str, period: Period) -> str:
         """What a value lacks in a period with rows of the old system; "" elsewhere."""
-        return "" if self.kept(metric, period) else f"Without the old system's: it kept no {METRICS[metric].lacks}."
+        return "" if self.kept(metric, period) else f"The old system kept no {METRICS[metric].lacks}."
 
     def why(self, metric: str, period: Period) -> str:
         """Why a metric has no value in a period; "" where that needs no words."""
@@ -316,6 +318,8 @@ class Figures:
         """How a metric moved from `base` to `period`, or a dash with its reason."""
         if metric in self.unasked:
             return Change(base_name, why=self.unasked[metric])
+        if self.chosen_by:
+            return Change(base_name, why=self.chosen_by)
         if not period.closed:
             return Change(base_name, why=f"{period.short} isn't over yet, and a part isn't compared with a whole.")
         if base is None:
@@ -373,7 +377,11 @@ def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Fil
     }  # fmt: skip
     old_system = frozenset(key for key, rows in values.get("legacy_rows", {}).items() if rows)
     every = periods(build, grain)
-    return Figures(GRAINS[grain], every, values, splits, old_system, unasked, {p.key: i for i, p in enumerate(every)})
+    chosen_by = f"Who is in the segment {filters.segment} is decided by these very months."
+    return Figures(
+        GRAINS[grain], every, values, splits, old_system, unasked, {p.key: i for i, p in enumerate(every)},
+        chosen_by if filters.segment else "",
+    )  # fmt: skip
 
 
 def _ask(build: queries.Snapshot, wanted: dict, whole: list[str], grain: str, filters: queries.Filters) -> dict:
@@ -473,8 +481,18 @@ class State:
 
     @property
     def filters_said(self) -> list[str]:
-        """Those in words: "Area: Inside Abu Dhabi"."""
-        return [f"{DIMENSIONS[d]}: {value}" for d, value in self.filtered.items()]
+        """Those in words: "Area: Inside Abu Dhabi"; of a segment, when."""
+        return [self._chip(d, value) for d, value in self.filtered.items()]
+
+    @property
+    def slugs(self) -> list[str]:
+        """The store and the filters for a file's name: without them two files of one period look the same."""
+        store = [self.store.slug] if self.store and self.by_store else []
+        return store + [slug(value) for value in self.filtered.values()]
+
+    def _chip(self, dimension: str, value: str) -> str:
+        when = f" (at the end of {self.period.short})" if dimension == "segment" and not self.tab.undated else ""
+        return f"{DIMENSIONS[dimension]}: {value}{when}"
 
     @property
     def chips(self) -> list[dict]:
