@@ -16,7 +16,7 @@ from django.urls import reverse
 from analytics import exports, handbook, listing, queries
 from analytics.dashboards import DASHBOARDS, frame
 from analytics.dashboards.frame import Card, Dashboard, State, Tab
-from analytics.formats import Change, after, before, change, figure, with_unit
+from analytics.formats import after, before, figure, with_unit
 from analytics.listing import PAGE
 from analytics.metrics import METRICS, Metric
 from analytics.pages import build_of, for_page
@@ -162,11 +162,7 @@ def split_table(place: Place) -> Table | None:
 
 
 def _moved(place: Place, now, then) -> str | None:
-    state, m = place.state, place.metric
-    earlier = state.figures.before(state.period)
-    if not earlier or not state.period.closed or not state.figures.kept(m.name, earlier):
-        return None
-    moved: Change = change(now, then, earlier.short, m.unit, frame.currency(), m.better)
+    moved = place.state.figures.split_change(place.metric.name, now, then, place.state.period)
     return None if moved.why else f"{moved.arrow} {moved.percent}"
 
 

@@ -1,5 +1,6 @@
 """A Table on a page of its own: sorted by its heads' links, leafed through, found in, each state an address."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +15,7 @@ FIND = 80  # characters that are sought
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(ABC):
     """Where a reader is in such a table: the frame's state, what is sought, the column sorted by ("-revenue": falling)
     and the page. A kind of page adds parameters of its own; `anchor`: where on the page its table begins."""
 
@@ -34,13 +35,13 @@ class Place:
         }
 
     @property
+    @abstractmethod
     def own(self) -> dict[str, str]:
         """The parameters of this kind of page, those at their usual value empty."""
-        raise NotImplementedError
 
+    @abstractmethod
     def address(self, form: str) -> str:
         """The path of this place, or of its file in a form."""
-        raise NotImplementedError
 
     @property
     def params(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Whole lists behind cards that no period has: every unpaid order, every customer's lifetime.
 
-Each state is an address: finance/unpaid/?store&area&age&what&q&sort&p, customers/lifetimes/?store&segment&q&sort&p.
+Each state is an address: finance/list/unpaid/?store&area&age&what&q&sort&p,
+customers/list/lifetimes/?store&segment&q&sort&p.
 """
 
 from collections.abc import Callable

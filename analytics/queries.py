@@ -666,8 +666,7 @@ SELECT 'since' AS what, store, sum(total) AS balance FROM kept
 WHERE on_credit AND earned_date > $start AND earned_date <= $as_of GROUP BY store
 UNION ALL BY NAME
 SELECT 'business' AS what, o.store::VARCHAR AS store, count(*) AS days, sum({balance}) AS balance
-FROM orders AS o JOIN customers AS c USING (customer_id)
-WHERE o.b2b AND cleaned IS NOT NULL AND {balance} > 0{business} GROUP BY o.store"""
+{business} GROUP BY o.store"""
 _BUSINESS = {"store": "o.store", "area": "c.area", "source": "c.source", "payment_type": "o.payment_type"}
 _ORDERS = {
     "order_id": pl.String, "customer_id": pl.String, "name": pl.String, "store": pl.String, "placed": pl.Date,
@@ -691,10 +690,8 @@ def ledger(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> Ledg
         "SELECT as_of, store::VARCHAR AS store, total, not_yet_due FROM receivables ORDER BY as_of, store"
     ).pl()
     start, why = _start(records, as_of, filters)
-    business = "".join(f" AND {c} = ${d}" for d, c in _BUSINESS.items() if getattr(filters, d) is not None)
-    business += " AND false" if filters.segment else ""  # business accounts are in no segment
     sql = LEDGER.format(
-        balance=BALANCE, on_credit=ON_CREDIT, where=where_of("sales", filters), days=DAYS, business=business
+        balance=BALANCE, on_credit=ON_CREDIT, where=where_of("sales", filters), days=DAYS, business=_business(filters)
     )
     terms = int(facts["payment_terms_days"])
     more = {"first": date.min, "last": date.max, "as_of": as_of, "terms": terms, "start": start or as_of}
@@ -710,6 +707,14 @@ def ledger(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> Ledg
     )  # fmt: skip
 
 
+def _business(filters: Filters) -> str:
+    """FROM and WHERE of business accounts' unpaid earned orders."""
+    said = ["o.b2b", "cleaned IS NOT NULL", f"{BALANCE} > 0"]
+    said += [f"{column} = ${d}" for d, column in _BUSINESS.items() if getattr(filters, d) is not None]
+    said += ["false"] if filters.segment else []  # business accounts are in no segment
+    return f"FROM orders AS o JOIN customers AS c USING (customer_id) WHERE {' AND '.join(said)}"
+
+
 def business_orders(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()) -> pl.DataFrame:
     """Business accounts' unpaid earned orders on the exports' date: the columns of Ledger.orders, the oldest first.
 
@@ -717,13 +722,10 @@ def business_orders(con: duckdb.DuckDBPyConnection, filters: Filters = Filters()
     """
     _known_values(con, filters)
     facts = meta(con)
-    business = "".join(f" AND {c} = ${d}" for d, c in _BUSINESS.items() if getattr(filters, d) is not None)
-    business += " AND false" if filters.segment else ""
     sql = f"""SELECT order_id, customer_id, coalesce(name, customer_id) AS name, o.store::VARCHAR AS store,
         coalesce(placed, cleaned) AS placed, coalesce(placed, cleaned) + $terms AS due,
         date_diff('day', coalesce(placed, cleaned), $as_of) AS days, {BALANCE} AS balance
-    FROM orders AS o JOIN customers AS c USING (customer_id)
-    WHERE o.b2b AND cleaned IS NOT NULL AND {BALANCE} > 0{business}"""
+    {_business(filters)}"""
     terms, as_of = int(facts["payment_terms_days"]), date.fromisoformat(facts["as_of"])
     rows = con.execute(sql, bound(sql, filters, as_of=as_of, terms=terms)).pl()
     rows = rows.select([pl.col(n).cast(t) for n, t in _ORDERS.items()])

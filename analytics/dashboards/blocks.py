@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from analytics import charts as plot
 from analytics import customers, queries, receivables
-from analytics.dashboards.by_period import FORMS, capital, definition_of, listed, said_of
+from analytics.dashboards.by_period import FORMS, as_chart, capital, definition_of, listed, said_of
 from analytics.dashboards.frame import LEAST, Block, Chart, State, currency
 from analytics.formats import Number, after, before, figure, number, with_unit
 from analytics.metrics import FACTS
@@ -80,20 +80,6 @@ def order_url(customer_id: str, order_id: str) -> str:
     return f"{reverse('customer', args=[customer_id])}?find={order_id}#{order_id}"
 
 
-def _block(state: State, table: Table, drawn: dict, alt: str, follow: str = "", definition: str = "") -> dict:
-    return {
-        "id": table.id,
-        "title": table.title,
-        "note": table.note,
-        "alt": alt,
-        "figure": drawn,
-        "height": plot.height(drawn),
-        "table": table,
-        "follow": follow,
-        "definition": definition,
-    }
-
-
 def _heat(state: State) -> dict:
     """How many of each month's new customers came back, month by month."""
     frame = state.build.cohorts()
@@ -124,7 +110,7 @@ def _heat(state: State) -> dict:
     table = Table("cohorts", "Customers who came back", columns, rows, note, ("m0_customers", "m1_customers"))
     drawn = plot.heat(names, [f"M{i}" for i in months], shares, hovers, [counts[0] for _, *counts in cohorts])
     alt = f"Retention of {len(cohorts)} cohorts over {months[-1]} months; every share is in the table."
-    return _block(state, table, drawn, alt, state.follow("m1_customers"), definition_of("m1_customer_retention"))
+    return as_chart(table, drawn, alt, state.follow("m1_customers"), definition_of("m1_customer_retention"))
 
 
 def _segments_table(state: State) -> Table:
@@ -204,7 +190,7 @@ def _segments(state: State) -> dict:
         "Customers left, revenue of 6 months right. A click filters the page; who they are and what to do "
         "about them is in the table below.",
     )
-    return _block(state, brief, drawn, alt, state.list_url("lifetimes"), definition_of("rfm"))
+    return as_chart(brief, drawn, alt, state.list_url("lifetimes"), definition_of("rfm"))
 
 
 def _concentration(state: State):
@@ -253,7 +239,7 @@ def _pareto(state: State) -> dict | None:
         f"All {n:,} active customers of {said_of(state.period)}, of the whole business.",
     )
     alt = f"The first 20 % of {n:,} customers bring {marks[0].text.split(': ')[1]}; {marks[1].text}."
-    return _block(state, table, drawn, alt, state.follow("revenue"), definition_of("concentration"))
+    return as_chart(table, drawn, alt, state.follow("revenue"), definition_of("concentration"))
 
 
 def _top_customers(state: State) -> Table:
@@ -324,7 +310,7 @@ def _aging(state: State) -> dict:
     )
     drawn = plot.ranked(bars, "revenue", "money", currency(), currency())
     alt = "Aging: " + listed(f"{r['bucket']} {with_unit(r['amount'], 'money', currency())}" for r in rows) + "."
-    return _block(state, table, drawn, alt, state.list_url("unpaid"), definition_of("aging"))
+    return as_chart(table, drawn, alt, state.list_url("unpaid"), definition_of("aging"))
 
 
 def _debtors(state: State) -> Table:
@@ -497,6 +483,8 @@ def says(state: State) -> list[str]:
     return [text for name in state.tab.says if (text := SENTENCES[name](state))]
 
 
+# --- Customers' lifetimes ------------------------------------------------------------------------------------------
+
 LEASTS = (0, 200, 500, 1000, 2000)  # what the call list may begin at: revenue in all
 
 
@@ -555,7 +543,7 @@ def _value_by_segment(state: State) -> dict | None:
     drawn = plot.ranked(bars, "revenue", "money", currency(), currency())
     said = listed(f"{r['segment']} {with_unit(r['value'], 'money', currency())}" for r in rows)
     alt = f"Expected value: {said}."
-    return _block(state, table, drawn, alt, state.list_url("lifetimes"), definition_of("expected_value"))
+    return as_chart(table, drawn, alt, state.list_url("lifetimes"), definition_of("expected_value"))
 
 
 def _call_list(state: State) -> Table:

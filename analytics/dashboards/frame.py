@@ -308,14 +308,18 @@ class Figures:
 
     def why(self, metric: str, period: Period) -> str:
         """Why a metric has no value in a period; "" where that needs no words."""
-        if metric in self.unasked:
-            return self.unasked[metric]
-        if not self.kept(metric, period):
-            return f"The old system kept no {METRICS[metric].lacks}."
-        return ""
+        return self.unasked.get(metric) or self.short_of(metric, period)
 
     def change(self, metric: str, period: Period, base: Period | None, base_name: str) -> Change:
         """How a metric moved from `base` to `period`, or a dash with its reason."""
+        return self._moved(metric, self.value(metric, period), self.value(metric, base), period, base, base_name)
+
+    def split_change(self, metric: str, now: Number, then: Number, period: Period) -> Change:
+        """The same of one value of a split, on the period before: `now` is its number of `period`, `then` of that."""
+        base = self.before(period)
+        return self._moved(metric, now, then, period, base, _name_of_the_one_before(base, period))
+
+    def _moved(self, metric: str, now: Number, then: Number, period: Period, base: Period | None, base_name: str):
         if metric in self.unasked:
             return Change(base_name, why=self.unasked[metric])
         if self.chosen_by:
@@ -328,7 +332,7 @@ class Figures:
             return Change(base_name, why=f"The old system kept no {METRICS[metric].lacks}, so "
                           f"{base_name} gives nothing to compare with.")  # fmt: skip
         m = METRICS[metric]
-        return change(self.value(metric, period), self.value(metric, base), base_name, m.unit, currency(), m.better)
+        return change(now, then, base_name, m.unit, currency(), m.better)
 
     def changes(self, metric: str, period: Period) -> list[Change]:
         """On the period before and on the year before."""

@@ -1,12 +1,13 @@
 """A filter, a store, a person kept to one change a tab's numbers to what the metrics say of the same; nonsense none."""
 
+import re
 from html import unescape
 from urllib.parse import urlencode
 
 import pytest
 
 from analytics import queries, receivables
-from analytics.dashboards import DASHBOARDS, blocks, frame
+from analytics.dashboards import DASHBOARDS, blocks, cards, frame
 from analytics.dashboards.frame import Chart
 from analytics.formats import DASH
 from analytics.metrics import METRICS
@@ -196,3 +197,15 @@ def test_an_undated_tab_is_of_the_exports_day_whatever_period_is_chosen(get):
         assert "As of 5 March 2026" in html and 'aria-label="Period"' not in html
         assert reading.tables(html) == reading.tables(get(page, tab=tab))
         assert 'name="period" value="2025-03"' in html, "the period would be lost on the next tab"
+
+
+@pytest.mark.parametrize("tab", ["acquisition", "segmentation", "per-customer"])
+def test_a_segment_is_compared_with_nothing_in_cards_charts_or_tables(build, tab):
+    """Who is in it is decided by the very months that a change would compare."""
+    moved = re.compile(r"[+\N{MINUS SIGN}][\d.,]+ (?:%|pp)")
+    for segment in ({}, {"segment": "champions"}):
+        state = state_of(build, "customers", tab=tab, period="2026-02", **segment)
+        shown = [(chart["figure"], chart["table"].rows) for chart in blocks.charts(state)]
+        parts = [part["change"] for card in cards.cards(state) for part in card["parts"]]
+        for what in (str(shown), str([card["changes"] for card in cards.cards(state)]), str(parts)):
+            assert bool(moved.search(what)) == (not segment), (tab, segment)
