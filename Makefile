@@ -29,7 +29,7 @@ test: $(VENV)/.dev ## install what the tests need, then run them
 
 test-all: $(VENV)/.dev ## the full matrix too
 	@bash scripts/test-needs
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(ARGS)
 
 lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check .

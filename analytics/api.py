@@ -28,7 +28,7 @@ from analytics.dashboards import DASHBOARDS
 from analytics.dashboards import insights as words
 from analytics.metrics import METRICS, UnknownMetric
 from analytics.models import api_token_find
-from analytics.tables import slug
+from analytics.tables import CONTACTS, slug
 from etl.errors import MoonwalkError
 from etl.landing import write_csv
 
@@ -219,6 +219,11 @@ def _refused(request, error):
     return _said(request, 403, str(error) or "Your account doesn't open this.")
 
 
+@api.exception_handler(queries.Refused)
+def _not_theirs(request, error):
+    return _said(request, 403, str(error))
+
+
 @api.exception_handler(ValidationError)
 def _invalid(request, error):
     return _said(request, 422, "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors))
@@ -244,10 +249,9 @@ def _older_build(request, error):
 
 
 def metrics_of(user) -> tuple[str, ...]:
-    """The metrics that a page of this person shows, in the order of METRICS; kept to a store, those that have one."""
+    """The metrics that a page of this person shows, in the order of METRICS."""
     shown = {name for page, d in DASHBOARDS.items() if access.can_see(user, page) for name in d.metrics}
-    alone = access.store_of(user) is not None
-    return tuple(name for name, metric in METRICS.items() if name in shown and not (alone and metric.whole))
+    return tuple(name for name in METRICS if name in shown)
 
 
 def _reader(request: HttpRequest, page: str = "api") -> queries.Snapshot:
@@ -279,6 +283,13 @@ def _choice(dimension: str, known: list[str], wanted: str | None) -> str | None:
     return found
 
 
+def _store(build: queries.Snapshot, wanted: str | None) -> str | None:
+    """A store by either of its names. Raises Refused for another one than that of a reader who is kept to one."""
+    if wanted is not None and build.only and wanted not in (build.only, slug(build.only)):
+        raise queries.Refused(queries.ONE_STORE.format(build.only))
+    return _choice("store", build.values("store"), wanted)
+
+
 # Operations ---------------------------------------------------------------------------------------------------------
 
 
@@ -306,7 +317,7 @@ def metrics(request):
                 "grains": list(m.grains), "splits": list(m.splits), "better": m.better,
                 "filters": [d for d in filters if queries.can_filter(m.name, d)],
             }
-            for m in (METRICS[name] for name in metrics_of(request.auth))
+            for m in (METRICS[name] for name in metrics_of(request.auth) if build.may_see(name))
         ],
     }  # fmt: skip
 
@@ -345,7 +356,7 @@ def metrics_query(request, asked: Query[Question]):
     _known(request, *Question.model_fields)
     build = _reader(request)
     names = list(dict.fromkeys(name.strip() for name in asked.names.split(",") if name.strip()))
-    _allowed(request.auth, names)
+    _allowed(request.auth, build, names)
     filters = _filters(build, asked)
     span = {"since": asked.since, "until": asked.until, "include_open": asked.open}
     frame = build.query(names, asked.by, split=asked.split, filters=filters, **span)
@@ -360,14 +371,15 @@ def metrics_query(request, asked: Query[Question]):
 
 
 def _filters(build: queries.Snapshot, asked: Question) -> queries.Filters:
-    chosen = {d: _choice(d, build.values(d), getattr(asked, d)) for d in FILTERS}
+    chosen = {d: _choice(d, build.values(d), getattr(asked, d)) for d in FILTERS if d != "store"}
+    chosen["store"] = _store(build, asked.store)
     if bool(asked.segment) != bool(asked.segment_month):
         raise queries.QueryError("segment and segment_month go together: segment=champions&segment_month=2026-02")
     segment = _choice("segment", [s.name for s in SEGMENTS], asked.segment)
     return queries.Filters(**chosen, segment=segment, segment_month=asked.segment_month)
 
 
-def _allowed(user, names: list[str]) -> None:
+def _allowed(user, build: queries.Snapshot, names: list[str]) -> None:
     if not names:
         raise queries.QueryError("Name at least one metric: names=revenue,customers")
     mine = metrics_of(user)
@@ -376,6 +388,7 @@ def _allowed(user, names: list[str]) -> None:
             raise UnknownMetric(f"There is no metric {name[:60]!r}: GET metrics lists them.")
         if name not in mine:
             raise PermissionDenied(f"No page of yours shows {name}.")
+    build.require(*names)
 
 
 def _csv(frame: pl.DataFrame) -> HttpResponse:
@@ -393,7 +406,7 @@ def insights(
     """What the fixed rules say of the last closed month or week."""
     _known(request, "grain", "store")
     build = _reader(request, "executive")
-    found = build.insights(grain, _choice("store", build.values("store"), store))
+    found = build.insights(grain, _store(build, store))
     return [row | {"link": words.row(row, request.auth)["url"]} for row in found]
 
 
@@ -406,7 +419,7 @@ def customer(request, customer_id: Annotated[str, Path(pattern=r"^(CC|MW)-[0-9]{
     if found is None:
         raise HttpError(404, f"There is no customer {customer_id}.")
     standing = {"rfm": None, "lifetime": None} if build.only else build.customer_standing(customer_id)
-    hidden = dict.fromkeys({"phone", "email"} - access.contacts_of(request.auth))
+    hidden = dict.fromkeys(set(CONTACTS) - access.contacts_of(request.auth))
     since = None if build.only else found["cohort_month"]
     said = {"customer_since": since, "business_account": found["b2b"], "owed": found["balance"]}
     return found | hidden | said | standing

@@ -247,6 +247,12 @@ def _say(text: str, **place) -> dict:
     return {"text": text, "showarrow": False, "font": {"size": 12, "color": token("muted")}, **place}
 
 
+def nothing(drawn: dict, why: str) -> dict:
+    """The figure with words in its middle, for one that has nothing to draw: an empty axis looks like a fault."""
+    words = _say(escape(why, quote=False), name="nothing", xref="paper", yref="paper", x=0.5, y=0.5, font={"size": 13})
+    return drawn | {"layout": drawn["layout"] | {"annotations": [*drawn["layout"]["annotations"], words]}}
+
+
 def _labels(points: list[Point], unit: str) -> list[dict]:
     """The values above their bars, on a patch of the panel where last year's line passes behind.
 
@@ -578,13 +584,15 @@ def ranked(
                                               xanchor="left", yshift=18))  # fmt: skip
         data.append(_row_bars(rows, m, over))
         layout["annotations"] += [_at_end(i, v, m, over) for i, v in enumerate(m.values)]
-    layout["xaxis9"] = {"overlaying": "x", "domain": [0, 1], "range": [0, 1], "fixedrange": True, "visible": False}
-    data.append({
-        "type": "bar", "name": "reach", "orientation": "h", "x": [1] * n, "y": list(range(n)), "xaxis": "x9",
-        "width": 1, "marker": {"color": "rgba(0,0,0,0)", "line": {"width": 0}},
-        "customdata": [[dict(r.params), _hover(r.hover[0] if r.hover else r.name, *r.hover[1:])] for r in rows],
-        "hovertemplate": "%{customdata[1]}<extra></extra>",
-    })  # fmt: skip
+    # An overlaid axis lies over one panel alone, so each panel has its own; the domain is that of the axis beneath.
+    for name, over in [("x9", "x"), ("x8", "x2")][: 2 if second else 1]:
+        layout[f"xaxis{name[1]}"] = {"overlaying": over, "range": [0, 1], "fixedrange": True, "visible": False}
+        data.append({
+            "type": "bar", "name": "reach", "orientation": "h", "x": [1] * n, "y": list(range(n)), "xaxis": name,
+            "width": 1, "marker": {"color": "rgba(0,0,0,0)", "line": {"width": 0}},
+            "customdata": [[dict(r.params), _hover(r.hover[0] if r.hover else r.name, *r.hover[1:])] for r in rows],
+            "hovertemplate": "%{customdata[1]}<extra></extra>",
+        })  # fmt: skip
     return {"data": data, "layout": layout}
 
 
@@ -615,7 +623,7 @@ def _at_end(i: int, value: Number, m: Measure, over: str) -> dict:
 
 def heat(
     rows: list[str], columns: list[str], shares: list[list[Number]], hovers: list[list[str]], counts: list[int],
-    params: list[Mapping[str, str | None]] | None = None, column_title: str = "Months since the first order",
+    params: list[Mapping[str, str | None]] | None = None, column_title: str = "Months since the cohort month",
 ) -> dict:  # fmt: skip
     """A cohort map: a row a cohort (the first at the top), a column a month since, its share in words in each cell.
 
@@ -674,14 +682,20 @@ def _on(step: int) -> str:
     return "heat-ink" if step <= HEAT_STEPS // 2 else "heat-paper"
 
 
+def on_curve(n: int) -> list[int]:
+    """The places, of n from the first to the last, that a curve is drawn through."""
+    return sorted({*range(0, n, max(1, ceil(n / CURVE_POINTS))), n - 1}) if n else []
+
+
 def pareto(
-    ranks: Sequence[Number], shares: Sequence[Number], hovers: Sequence[str], marks: list[Mark],
+    ranks: Sequence[Number], shares: Sequence[Number], hovers: Sequence[str] | Mapping[int, str], marks: list[Mark],
     subject: str = "revenue", x_title: str = "% of customers, the biggest first", y_title: str = "% of revenue",
 ) -> dict:  # fmt: skip
     """A cumulative curve from 0 to 100 %: what share of the revenue the first so many customers bring.
 
-    `ranks` (shares of customers 0..1, ascending), `shares` (of revenue 0..1, cumulative), `hovers`: one each;
-    `marks`: places on it to name, as the first 20 % of customers and where 80 % of revenue is reached.
+    `ranks` (shares of customers 0..1, ascending), `shares` (of revenue 0..1, cumulative), `hovers`: one each,
+    or of the places on_curve() alone; `marks`: places on it to name, as the first 20 % of customers and where 80 % of
+    revenue is reached.
     """
     layout = _base(y_title)
     layout["meta"] = {"form": "curve"}
@@ -690,8 +704,7 @@ def pareto(
     whole = axis([1], "share", whole=True)
     layout["yaxis"] = whole
     layout["xaxis"] = whole | {"range": [0, 1], "showgrid": False, "title": {"text": x_title, "standoff": 8}}
-    step = max(1, ceil(len(ranks) / CURVE_POINTS))
-    kept = sorted({*range(0, len(ranks), step), len(ranks) - 1} if ranks else [])
+    kept = on_curve(len(ranks))
     data = [{
         "type": "scatter", "mode": "lines", "name": "curve", "fill": "tozeroy", "fillcolor": token("band"),
         "x": [0, *(float(ranks[i]) for i in kept)], "y": [0, *(float(shares[i]) for i in kept)],

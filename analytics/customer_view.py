@@ -1,5 +1,6 @@
 """One customer on a page: who they are, what they brought, where they stand among all, every order with its items."""
 
+from dataclasses import replace
 from datetime import date
 from urllib.parse import urlencode
 
@@ -12,8 +13,8 @@ from analytics.customers import HORIZON, SEGMENTS, WINDOW
 from analytics.dashboards import frame
 from analytics.formats import DASH, number, with_unit
 from analytics.listing import PAGE, listing, read_page, read_sort
+from analytics.pages import build_of, needs_data
 from analytics.tables import Column, Table, words
-from analytics.views import needs_data
 
 MONTHS = 24  # that the chart shows
 SYSTEMS = {"CC_2025": "CleanCloud", "Legacy": "RePOS, the old system"}
@@ -129,6 +130,15 @@ def _chart(months: list[dict]) -> dict | None:
     }  # fmt: skip
 
 
+def _months(months: list[dict]) -> Table:
+    """The chart's numbers, the newest month first."""
+    return Table(
+        "months", "Revenue a month",
+        (Column("month", "Month"), Column("revenue", "Revenue", "money"), Column("orders", "Orders", "count")),
+        tuple(m | {"month": f"{m['first_day']:%b %Y}{'' if m['closed'] else ', so far'}"} for m in months[::-1]),
+    )  # fmt: skip
+
+
 def _history(build: queries.Snapshot, customer_id: str, params, limit: int | None) -> tuple:
     sort, descending = read_sort(params.get("sort", "")[:40], [c.key for c in HISTORY], "-placed")
     page = read_page(params.get("p", ""))
@@ -141,8 +151,8 @@ def _history(build: queries.Snapshot, customer_id: str, params, limit: int | Non
         page if offset < max(total, 1) else 1  # fmt: skip
 
 
-def _orders(build: queries.Snapshot, table: Table) -> list[dict]:
-    """The rows of the history with their items: cells, id, chosen, items (words of each line)."""
+def _with_items(build: queries.Snapshot, table: Table) -> Table:
+    """The history, each order with its items: dicts of words, a line each."""
     money, lines = frame.currency(), {}
     for line in build.customer_items([row["order_id"] for row in table.rows]).iter_rows(named=True):
         lines.setdefault(line["order_id"], []).append({
@@ -150,14 +160,12 @@ def _orders(build: queries.Snapshot, table: Table) -> list[dict]:
             "quantity": number(line["quantity"], 0 if line["quantity"] is None or line["quantity"] % 1 == 0 else 1),
             "total": with_unit(line["total"], "money", money), "express": line["express"],
         })  # fmt: skip
-    return [
-        shown | {"id": row["order_id"], "items": lines.get(row["order_id"], [])}
-        for shown, row in zip(table.cells(money), table.rows, strict=True)
-    ]
+    rows = (row | {"#id": row["order_id"], "#lines": lines.get(row["order_id"], [])} for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def _known(request: HttpRequest, customer_id: str) -> tuple[queries.Snapshot, dict]:
-    build = queries.current(access.store_of(request.user))
+    build = build_of(request)
     who = build.customer(customer_id[:40])
     if who is None:
         raise Http404
@@ -186,15 +194,9 @@ def customer(request: HttpRequest, customer_id: str) -> HttpResponse:
         "cards": _lifetime(who, standing["lifetime"]),
         "segment": _segment(standing["rfm"]),
         "chart": _chart(months),
-        "months": Table(
-            "months", "Revenue a month",
-            (Column("month", "Month"), Column("revenue", "Revenue", "money"), Column("orders", "Orders", "count")),
-            tuple(m | {"month": f"{m['first_day']:%b %Y}{'' if m['closed'] else ', so far'}"} for m in months[::-1]),
-        ),
-        "listing": listing(table, url, sort, descending, page),
-        "orders": _orders(build, table),
-        "exports": [(form.upper(), f"{reverse('customer_export', args=[customer_id, form])}")
-                    for form in exports.FORMS],
+        "months": _months(months),
+        "listing": listing(_with_items(build, table), url, sort, descending, page),
+        "exports": exports.links(lambda form: reverse("customer_export", args=[customer_id, form])),
     }  # fmt: skip
     return render(request, "analytics/customer.html", context)
 
@@ -202,12 +204,9 @@ def customer(request: HttpRequest, customer_id: str) -> HttpResponse:
 @access.page_required("customer")
 @needs_data
 def customer_export(request: HttpRequest, customer_id: str, form: str) -> HttpResponse:
-    """A customer's whole history as a file."""
-    if form not in exports.FORMS:
-        raise Http404
+    """A customer's revenue a month and whole history as a file."""
     build, who = _known(request, customer_id)
-    table, *_ = _history(build, customer_id, request.GET, None)
-    meta = build.meta()
-    about = {"Customer": customer_id, "Name": who["name"], "Store": build.only, "Data to": meta["data_to"],
-             "Exports of": meta["as_of"], "Build": meta["build_id"]}  # fmt: skip
-    return exports.export_response([table], form, f"customer-{customer_id}", about)
+    history, *_ = _history(build, customer_id, request.GET, None)
+    tables = [_months(build.customer_months(customer_id).to_dicts()), history]
+    about = {"Customer": customer_id, "Name": who["name"], "Store": build.only}
+    return exports.export_response(tables, form, f"customer-{customer_id}", build, about)

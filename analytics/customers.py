@@ -146,11 +146,6 @@ def segments(r: np.ndarray, f: np.ndarray) -> pl.Series:
 
 # Simple CLV ------------------------------------------------------------------------------------------------------
 
-CLV_NOTE = (
-    "Average revenue a month times average months as a customer, over everyone who ever bought. A rough guide: it "
-    "knows nothing of costs, nor of who has left."
-)
-
 
 def simple_clv(revenue: np.ndarray, lifespan_months: np.ndarray) -> dict[str, float | None]:
     """{avg_monthly_rev, avg_lifespan, simple_clv}: the means over customers of revenue / lifespan (money) and of
@@ -379,10 +374,6 @@ def expected_value(model: GammaGamma, x: np.ndarray, value: np.ndarray) -> np.nd
 
 # Lifetimes -------------------------------------------------------------------------------------------------------
 
-ALIVE_NOTE = (
-    "The probability that a customer still comes, judged by how often and how regularly they came. Of those with a "
-    "single order day it cannot be told. Customers of the old system are separate records and not in the model."
-)
 MODEL = ("r", "alpha", "a", "b", "log_likelihood", "customers", "p", "q", "v", "repeat_customers")
 
 

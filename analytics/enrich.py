@@ -13,12 +13,14 @@ import polars as pl
 from analytics import customers, queries
 from analytics.insights import evaluate
 from analytics.receivables import record
+from etl import checks
 from etl.business import Business
 
 # What this code writes into a build, and how its sentences read: a change in any of these files makes a new build.
 CODE = (
     "metrics.py", "queries.py", "formats.py", "insights.py", "enrich.py", "seasons.py", "receivables.py",
     "customers.py",
+    "shared.py",
 )  # fmt: skip
 # Two million rows of RFM are counted, sent and stored several times faster by a number than by the ID it stands for.
 PLACES_SQL = """CREATE OR REPLACE TEMP TABLE places AS
@@ -74,7 +76,7 @@ def enrich(con: duckdb.DuckDBPyConnection, business: Business, history: Iterable
 
     `con` may write; `business` is the file that the build was made with. history: the "receivables" of earlier runs,
     one run a day. Returns {"insights", "rfm", "lifetimes": rows written, "receivables": what is owed now, to keep for
-    later runs}.
+    later runs}. Raises CheckError when a key of theirs does not hold.
     """
     with ThreadPoolExecutor(1) as beside:  # loading scipy and fitting take as long as the rules: side by side
         worth = beside.submit(_lifetimes, _second(con))
@@ -91,6 +93,7 @@ def enrich(con: duckdb.DuckDBPyConnection, business: Business, history: Iterable
         "lifetimes": _replace(con, "lifetimes", lifetimes),
         "receivables": _write_receivables(con, history),
     }
+    checks.run(con, later=True)
     con.execute("COMMIT")
     return written
 

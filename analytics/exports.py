@@ -9,15 +9,15 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 import xlsxwriter
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 
-from analytics import handbook
+from analytics import handbook, queries
 from analytics.dashboards import frame
 from analytics.formats import DASH, MINUS
 from analytics.metrics import FORMULA, METRICS, parts_of
@@ -40,13 +40,24 @@ UNIT_WORDS = {"share": "%", "days": "days"}
 CHANGE = re.compile(rf"([-+{MINUS}]?)([\d,]+(?:\.\d+)?) (%|pp)$")
 
 
-def export_response(tables: Sequence[Table], form: str, name: str, about: dict[str, str]) -> HttpResponse:
-    """A download of some tables.
+def links(url: Callable[[str], str]) -> list[tuple[str, str]]:
+    """(words, address) of a download in each form; url(form) is its address."""
+    return [(form.upper(), url(form)) for form in FORMS]
 
-    form: one of FORMS. name: of the file, without "moonwalk-" and ending: "customers-cohort-2026-02". about: what a
-    workbook's head says, in order: {"Page": ..., "Tab": ..., "Period": ..., "Store": ..., "Filters": ...,
-    "Data to": ..., "Build": ...}; entries without a value are left out.
+
+def export_response(
+    tables: Sequence[Table], form: str, name: str, build: queries.Snapshot, about: dict[str, str | None]
+) -> HttpResponse:
+    """A download of some tables of a build. Raises Http404 for a form that isn't one of FORMS.
+
+    name: of the file, without "moonwalk-" and ending: "customers-cohort-2026-02". about: what a workbook's head says
+    before the data's date and the build, in order: {"Page": ..., "Tab": ..., "Shows": ...}; entries without a value
+    are left out.
     """
+    if form not in FORMS:
+        raise Http404
+    meta = build.meta()
+    about = about | {"Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"]}
     tables = [_typed(table) for table in tables]
     content = csv_bytes(tables) if form == "csv" else xlsx_bytes(tables, about)
     plain = re.sub(r"[^a-z0-9.]+", "-", name.lower().removeprefix("moonwalk-")).strip("-.")

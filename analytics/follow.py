@@ -6,26 +6,25 @@ follow/<page>/<metric>/?grain&period&store&area...&by&show&customer&q&sort&p
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import urlencode
 
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from analytics import access, exports, handbook, queries
+from analytics import exports, handbook, listing, queries
 from analytics.dashboards import DASHBOARDS, frame
 from analytics.dashboards.frame import Card, Dashboard, State, Tab
-from analytics.formats import Change, after, before, change, figure, with_unit
-from analytics.listing import PAGE, Listing, listing, read_page, read_sort
+from analytics.formats import after, before, figure, with_unit
+from analytics.listing import PAGE
 from analytics.metrics import METRICS, Metric
+from analytics.pages import build_of, for_page
 from analytics.queries import Behind
 from analytics.tables import Column, Table, slug
-from analytics.views import for_page
 
 SHOWS = ("customers", "rows")
 SPLITS = {"store": "Store", **{d: words for d, words in frame.DIMENSIONS.items() if d in queries.SPLITS}}
-NOT_YOURS = "Your account shows {} alone."
 # The columns of rows, as they stand on the page: key, label, unit, folded away on a phone.
 ROWS = {
     "sales": (
@@ -47,50 +46,36 @@ ROWS = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a reader is behind a metric: the frame's state, and what this page's own parameters say."""
+class Place(listing.Place):
+    """Where a reader is behind a metric: split by which dimension, shown as which of SHOWS, of one customer or all."""
 
-    state: State
     metric: Metric
     by: str
     show: str
     customer: str
-    search: str
-    sort: str
-    page: int
+    anchor = "#behind"
 
     @property
-    def params(self) -> dict[str, str]:
-        """The URL's parameters, those at their usual value left out."""
-        own = {"by": self.by, "show": self.show if self.show != SHOWS[0] else "", "customer": self.customer,
-               "q": self.search, "sort": self.sort, "p": str(self.page) if self.page > 1 else ""}  # fmt: skip
+    def own(self) -> dict[str, str]:
         kept = {k: v for k, v in self.state.params.items() if k != "tab"}
-        return kept | {k: v for k, v in own.items() if v}
+        return kept | {"by": self.by, "show": self.show if self.show != SHOWS[0] else "", "customer": self.customer}
 
-    def url(self, form: str = "", metric: str = "", **other: str | None) -> str:
-        """The address of this place, or of one that differs; None leaves a parameter out. form: as a file."""
-        args = [self.state.dashboard.page, metric or self.metric.name]
-        address = reverse("follow_export", args=[*args, form]) if form else reverse("follow", args=args)
-        return f"{address}?{urlencode({k: v for k, v in (self.params | other).items() if v})}"
+    def address(self, form: str) -> str:
+        args = [self.state.dashboard.page, self.metric.name]
+        return reverse("follow_export", args=[*args, form]) if form else reverse("follow", args=args)
+
+    def of(self, name: str, **other: str | None) -> str:
+        """The address of another metric at this place."""
+        return replace(self, metric=METRICS[name]).url(by=None, sort=None, p=None, **other)
 
 
-def tab_of(metric: Metric) -> Tab:
-    """The one tab of a page about a metric: its value and those of its parts, by what they can be filtered by."""
+def tab_of(metric: Metric, by: str = "") -> Tab:
+    """The one tab of a page about a metric: its value, also split, and those of its parts, by what they can be
+    filtered by."""
     takes = tuple(d for d in frame.DIMENSIONS if queries.can_filter(metric.name, d))
     parts = tuple((part, part) for part, _ in queries.direct_parts(metric.name).values())
-    return Tab("follow", metric.label, cards=(Card(metric.name, parts),), takes=takes, whole=metric.whole,
+    return Tab("follow", metric.label, cards=(Card(metric.name, parts, by),), takes=takes, whole=metric.whole,
                monthly="week" not in metric.grains)  # fmt: skip
-
-
-def refusal(page: str, metric: Metric, params: Mapping[str, str], build: queries.Snapshot) -> str:
-    """Why a reader restricted to a store may not see this; "" when they may."""
-    if not build.only:
-        return ""
-    if metric.whole:
-        return queries.WHOLE_ONLY.format(metric.label, build.only)
-    if params.get("store") not in (None, "", frame.ALL_STORES, slug(build.only)):
-        return NOT_YOURS.format(build.only)
-    return queries.WHOLE_ONLY.format("An RFM segment", build.only) if params.get("segment") else ""
 
 
 def read_place(page: str, metric: Metric, params: Mapping[str, str], build: queries.Snapshot) -> Place:
@@ -100,12 +85,16 @@ def read_place(page: str, metric: Metric, params: Mapping[str, str], build: quer
         state = replace(state, messages=(*state.messages, f"{metric.label} is of the whole business."))
     splits = splits_of(metric, state)
     by = params.get("by", "")
+    by = by if by in splits else next(iter(splits), "")
     show = params.get("show", "")
     return Place(
-        state, metric, by if by in splits else next(iter(splits), ""), show if show in SHOWS else SHOWS[0],
-        params.get("customer", "").strip()[:40], params.get("q", "").strip()[:80], params.get("sort", "")[:40],
-        read_page(params.get("p", "")),
-    )  # fmt: skip
+        **listing.Place.read(params),
+        state=replace(state, tab=tab_of(metric, by)),
+        metric=metric,
+        by=by,
+        show=show if show in SHOWS else SHOWS[0],
+        customer=params.get("customer", "").strip()[:40],
+    )
 
 
 def splits_of(metric: Metric, state: State) -> dict[str, str]:
@@ -143,7 +132,7 @@ def parts(place: Place) -> list[dict]:
         found.append({
             "label": f"{m.label}, {period.short}" if back and period else m.label,
             "value": with_unit(state.figures.value(part, period), m.unit, frame.currency()),
-            "url": place.url(metric=part, period=(period or state.period).key, by=None, sort=None, p=None),
+            "url": place.of(part, period=(period or state.period).key),
         })  # fmt: skip
     return found
 
@@ -154,12 +143,7 @@ def split_table(place: Place) -> Table | None:
     if not by:
         return None
     earlier = state.figures.before(state.period)
-    asked = state.build.query(
-        [m.name], state.grain.name, split=by, since=(earlier or state.period).key, until=state.period.key,
-        filters=state.filters, include_open=True,
-    )  # fmt: skip
-    now, then = ({v: n for p, v, n in asked.select("period", by, m.name).iter_rows() if period and p == period.key}
-                 for period in (state.period, earlier))  # fmt: skip
+    found = state.figures.splits.get((m.name, by), {})
     whole = state.figures.value(m.name, state.period)
     columns = (Column("value", SPLITS[by]), Column("figure", m.label, m.unit))
     if m.additive:
@@ -168,19 +152,17 @@ def split_table(place: Place) -> Table | None:
     rows = tuple(
         {
             "value": value, "figure": number, "share": float(number or 0) / float(whole) if whole else None,
-            "change": _moved(place, number, then.get(value)), "#url": place.url(**{by: slug(value)}, by=None, p=None),
+            "change": _moved(place, number, then), "#url": place.url(**{by: slug(value)}, by=None, p=None),
         }
-        for value, number in now.items() if number or then.get(value)
+        for value, values in found.items()
+        for number, then in [(values.get(state.period.key), values.get(earlier.key) if earlier else None)]
+        if number or then
     )  # fmt: skip
     return Table(f"by-{by.replace('_', '-')}", f"{m.label} by {SPLITS[by].lower()}", columns, rows, metrics=(m.name,))
 
 
 def _moved(place: Place, now, then) -> str | None:
-    state, m = place.state, place.metric
-    earlier = state.figures.before(state.period)
-    if not earlier or not state.period.closed or not state.figures.kept(m.name, earlier):
-        return None
-    moved: Change = change(now, then, earlier.short, m.unit, frame.currency(), m.better)
+    moved = place.state.figures.split_change(place.metric.name, now, then, place.state.period)
     return None if moved.why else f"{moved.arrow} {moved.percent}"
 
 
@@ -204,7 +186,7 @@ def _ask(place: Place, limit: int | None) -> tuple[Table, str, bool]:
         usual = "-earned_date"
     else:
         usual = f"-{next((k for k in keys if k not in ('customer_id', 'name', 'store', 'area')), 'customer_id')}"
-    sort, descending = read_sort(place.sort, keys, usual)
+    sort, descending = listing.read_sort(place.sort, keys, usual)
     how = {"sort": sort, "descending": descending, "limit": limit}
     how |= {"search": place.search} if place.search else {}
     how |= {"customer": place.customer} if place.customer else {}
@@ -280,19 +262,15 @@ def context_of(place: Place) -> dict:
     table, sort, descending = _ask(place, PAGE)
     # Past the end the query answers with its first page.
     page = place.page if (place.page - 1) * PAGE < (table.total or 0) else 1
-    shown: Listing = listing(table, lambda **other: f"{place.url(**other)}#behind", sort, descending, page)
     split = split_table(place)
+    context = place.context()
     fresh = {"q": None, "sort": None, "p": None}
     titles = {"customers": "Customers", "rows": "Orders" if queries.row_mart(m.name) == "sales" else "Items"}
-    return {
-        "here": state.dashboard.page,
-        "place": place,
-        "state": state,
+    return context | {
         "metric": m,
         "number": number(place),
-        "says": frame.tell(state),
         "formula": [
-            (text, place.url(metric=part, by=None, sort=None, p=None) if part else "")
+            (text, place.of(part) if part else "")
             for text, part in handbook.formula(m.name)
         ],
         "parts": parts(place),
@@ -300,40 +278,21 @@ def context_of(place: Place) -> dict:
         "bars": bars(split) if split else [],
         "splits": [{"label": words, "url": place.url(by=d), "here": d == place.by}
                    for d, words in splits_of(m, state).items()],
-        "listing": shown,
+        "listing": listing.listing(table, place.table_url, sort, descending, page),
         "steps": [{"label": titles[s], "url": place.url(show=s, **fresh), "here": s == place.show} for s in SHOWS],
-        "chips": _chips(place),
+        "chips": context["chips"] + _customer_chip(place),
         "customer": _customer(place),
-        "grains": [] if state.tab.monthly else _grains(place),
-        "stores": [] if state.build.only or state.tab.whole else [(frame.ALL_STORES, "All stores")]
-        + [(s.slug, s.name) for s in frame.stores(state.build)],
+        "grains": frame.grain_choices(state, partial(place.url, p=None)),
+        "stores": [] if state.tab.whole else frame.store_choices(state),
         "kept": [(k, v) for k, v in place.params.items() if k not in ("period", "store", "p")],
-        "searched": [(k, v) for k, v in place.params.items() if k not in ("q", "p")],
-        "clear": place.url(q=None, p=None) if place.search else "",
-        "exports": [(form.upper(), place.url(form=form, p=None)) for form in exports.FORMS],
+        "find": "Order, customer or name" if place.show == "rows" else "Customer or name",
         "back": _back(place),
     }  # fmt: skip
 
 
-def _grains(place: Place) -> list[dict]:
-    state, found = place.state, []
-    for grain in frame.GRAINS.values():
-        period = frame.nearest(state.build, state.grain.name, grain.name, state.period.key)
-        here = grain == state.grain
-        url = place.url() if here else place.url(grain=grain.name, period=period, p=None)
-        found.append({"label": grain.label, "url": url, "here": here})
-    return found
-
-
-def _chips(place: Place) -> list[dict]:
-    """The filters, each with the address without it."""
-    chosen = [(d, words, getattr(place.state.filters, d)) for d, words in frame.DIMENSIONS.items()]
-    chips = [(d, f"{words}: {value}") for d, words, value in chosen if value is not None]
-    if place.state.filters.store and not place.state.build.only:
-        chips.insert(0, ("store", f"Store: {place.state.filters.store}"))
-    if place.customer:
-        chips.append(("customer", f"Customer: {place.customer}"))
-    return [{"label": label, "url": place.url(**{name: None}, p=None)} for name, label in chips]
+def _customer_chip(place: Place) -> list[dict]:
+    said = f"Customer: {place.customer}"
+    return [{"label": said, "url": place.url(customer=None, p=None)}] if place.customer else []
 
 
 def _customer(place: Place) -> dict | None:
@@ -349,14 +308,12 @@ def _back(place: Place) -> dict:
 
 
 def _place_of(request: HttpRequest, page: str, metric: str) -> Place:
-    """The place that a request names. Http404 for a metric that the page doesn't show, PermissionDenied with its
-    words for what a person restricted to a store may not see."""
+    """The place that a request names. Http404 for a metric that the page doesn't show, Refused for what a person
+    kept to a store may not see."""
     if metric not in DASHBOARDS[page].metrics:
         raise Http404
-    build = queries.current(access.store_of(request.user))
-    said = refusal(page, METRICS[metric], request.GET, build)
-    if said:
-        raise PermissionDenied(said)
+    build = build_of(request)
+    build.require(metric)
     return read_place(page, METRICS[metric], request.GET, build)
 
 
@@ -368,16 +325,13 @@ def follow(request: HttpRequest, page: str, metric: str) -> HttpResponse:
 
 @for_page
 def follow_export(request: HttpRequest, page: str, metric: str, form: str) -> HttpResponse:
-    """The list of that page as a file: all its rows, found and sorted as on screen; beside it the split."""
-    if form not in exports.FORMS:
-        raise Http404
+    """The list of that page as a file: all its rows, found and sorted as on screen; before it the split."""
     place = _place_of(request, page, metric)
     table, _, _ = _ask(place, None)
-    meta = place.state.build.meta()
     about = {
         "Page": place.state.dashboard.title, "Figure": place.metric.label, "Shows": frame.tell(place.state),
         "Customer": place.customer, "Found by": place.search,
-        "Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"],
     }  # fmt: skip
+    tables = [found for found in (split_table(place), table) if found]
     name = f"{place.metric.name.replace('_', '-')}-{place.show}-{place.state.period.key}"
-    return exports.export_response([table], form, name, about)
+    return exports.export_response(tables, form, name, place.state.build, about)

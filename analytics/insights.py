@@ -28,7 +28,6 @@ from etl.business import Business
 CHANGE, POINTS, LEVEL = "change", "points", "level"
 BEFORE, YEAR, MEAN4 = "before", "year", "mean of 4"
 SHOWN_TOP, SHOWN_FIRST = "the largest", "the first"
-ITEMS, PAYMENTS = "items", "payments"
 
 # What receivables() gives beside the metrics: name -> unit. As of the exports' date, so of the current period alone.
 RECEIVABLES = {
@@ -46,7 +45,7 @@ class Rule:
     that measure (0.02 is 2 %, 2 percentage points); a change must go beyond its limit, a figure may equal `good`.
     headline, detail: templates over the words of _words(); `against` is added when there is a base. Missing words
     silence the rule. also: further metrics for the words. whole_only: a figure that exists for the business alone.
-    lacking: what the old system did not keep and the figure needs; old_note: added, and neutral, near its periods.
+    old_note: added, and neutral, near the periods of the old system.
     """
 
     name: str
@@ -65,7 +64,6 @@ class Rule:
     shown: str = SHOWN_TOP
     also: tuple[str, ...] = ()
     whole_only: bool = False
-    lacking: str = ""
     old_note: str = ""
     page: str = "executive"
     tab: str = "snapshot"
@@ -77,6 +75,11 @@ class Rule:
     @property
     def better(self) -> str | None:
         return "down" if self.metric in RECEIVABLES else METRICS[self.metric].better
+
+    @property
+    def lacking(self) -> str:
+        """What the old system did not keep and the figure needs."""
+        return "" if self.metric in RECEIVABLES else METRICS[self.metric].lacks
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -123,7 +126,7 @@ RULES: tuple[Rule, ...] = (
          "{multi_service_customers} of {customers} customers, subscribers included; they brought "
          "{multi_service_revenue_share} of revenue.",
          also=("multi_service_customers", "customers", "multi_service_revenue_share"),
-         looks_at=POINTS, good=0.01, bad=-0.01, lacking=ITEMS,
+         looks_at=POINTS, good=0.01, bad=-0.01,
          page="customers", tab="segmentation"),
     Rule("CONCENTRATION", MONTH, "Customers", "top20_spend_share", "The top 20 % of customers bring {value} of revenue",
          "Those who spent {spend_threshold} or more brought {top20_spend_revenue} of {revenue}.",
@@ -131,14 +134,14 @@ RULES: tuple[Rule, ...] = (
          looks_at=LEVEL, good=0.50, bad=0.60, whole_only=True,
          page="customers", tab="segmentation"),
     Rule("TOP_CATEGORY", MONTH, "Services", "item_revenue", "Most item revenue comes from {shown}",
-         "{amount} of {total} item revenue, {value}.", split="item_category", lacking=ITEMS,
+         "{amount} of {total} item revenue, {value}.", split="item_category",
          page="operations", tab="service-mix"),
     Rule("TOP_SERVICE", MONTH, "Services", "item_revenue", "{shown} is the biggest service",
-         "{amount} of {total} item revenue, {value}.", split="service_type", lacking=ITEMS,
+         "{amount} of {total} item revenue, {value}.", split="service_type",
          page="operations", tab="service-mix"),
     Rule("EXPRESS_SHARE", MONTH, "Services", "express_share", "{value} of items were express",
          "{express_items} of {items} items.", also=("express_items", "items"),
-         looks_at=POINTS, good=0.01, bad=-0.01, lacking=ITEMS,
+         looks_at=POINTS, good=0.01, bad=-0.01,
          page="operations", tab="service-mix"),
     Rule("DELIVERY_RATE", MONTH, "Operations", "delivery_rate", "{value} of stops were deliveries",
          "Deliveries: {deliveries}; pickups: {pickups}.", also=("deliveries", "pickups"),
@@ -155,16 +158,16 @@ RULES: tuple[Rule, ...] = (
     Rule("DIGITAL_PAYMENT", MONTH, "Collections", "digital_share", "{value} of payments came by card or online",
          "Stripe {stripe_collections}, Terminal {terminal_collections}, Cash {cash_collections}.",
          also=("stripe_collections", "terminal_collections", "cash_collections"),
-         looks_at=POINTS, good=0.01, bad=-0.01, lacking=PAYMENTS,
+         looks_at=POINTS, good=0.01, bad=-0.01,
          page="finance", tab="collections"),
     Rule("COLLECTION_RATE", MONTH, "Collections", "collection_rate", "{value} of revenue is collected",
          "{collections} received against {revenue} of revenue so far.", also=("collections", "revenue"),
-         looks_at=LEVEL, good=0.90, bad=0.80, lacking=PAYMENTS,
+         looks_at=LEVEL, good=0.90, bad=0.80,
          page="finance", tab="collections"),
     Rule("AVG_DAYS_PAYMENT", MONTH, "Collections", "days_to_payment", "Customers paid after {value} on average",
          "Based on {payment_dated_orders} of {earned_rows} earned rows ({payment_date_coverage}).",
          also=("payment_dated_orders", "earned_rows", "payment_date_coverage"),
-         looks_at=LEVEL, good=3.0, bad=7.0, lacking=PAYMENTS,
+         looks_at=LEVEL, good=3.0, bad=7.0,
          page="finance", tab="payment-cycle"),
     Rule("OUTSTANDING_PCT", MONTH, "Collections", "outstanding", "Unpaid orders come to {value} of a month's revenue",
          "Unpaid on {as_of}: {outstanding}; orders: {outstanding_orders}, customers: {outstanding_customers}. "
@@ -176,7 +179,7 @@ RULES: tuple[Rule, ...] = (
     _moved("WRev_WOW", WEEK, "Revenue", "revenue", 0.05),
     _moved("WRev_TREND", WEEK, "Revenue", "revenue", 0.05, base=MEAN4),
     _moved("WCust_WOW", WEEK, "Customers", "customers", 0.05, detail="{value} active customers against {base}."),
-    _moved("WItems_WOW", WEEK, "Services", "items", 0.05, lacking=ITEMS),
+    _moved("WItems_WOW", WEEK, "Services", "items", 0.05),
     _moved("WStops_WOW", WEEK, "Operations", "stops", 0.05),
     Rule("WProcessing", WEEK, "Operations", "processing_days", "Cleaning took {value} on average",
          "From the day an order is placed to the day it is cleaned; over {limit} is too long.",
@@ -188,7 +191,7 @@ RULES: tuple[Rule, ...] = (
     # Orders of the last week are often paid on collection, days later: its rate is still rising.
     Rule("WCollection_Rate", WEEK, "Collections", "collection_rate", "{value} of revenue is collected so far",
          "{collections} received against {revenue} of revenue; what is paid on collection follows.",
-         also=("collections", "revenue"), looks_at=LEVEL, good=0.80, bad=0.60, lacking=PAYMENTS,
+         also=("collections", "revenue"), looks_at=LEVEL, good=0.80, bad=0.60,
          page="finance", tab="collections"),
 )  # fmt: skip
 

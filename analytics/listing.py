@@ -1,20 +1,76 @@
 """A Table on a page of its own: sorted by its heads' links, leafed through, found in, each state an address."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import urlencode
 
-from analytics.tables import Column, Table
+from analytics import exports
+from analytics.dashboards import frame
+from analytics.tables import Head, Table
 
 PAGE = 50  # rows
+FIND = 80  # characters that are sought
 
 
 @dataclass(frozen=True)
-class Head:
-    """A column's head: the address that sorts by it, and how it is sorted now (aria-sort's words)."""
+class Place(ABC):
+    """Where a reader is in such a table: the frame's state, what is sought, the column sorted by ("-revenue": falling)
+    and the page. A kind of page adds parameters of its own; `anchor`: where on the page its table begins."""
 
-    column: Column
-    url: str
-    sorted: str = ""
+    state: frame.State
+    search: str
+    sort: str
+    page: int
+    anchor: ClassVar[str] = ""
+
+    @staticmethod
+    def read(params: Mapping[str, str]) -> dict:
+        """What an address says of search, sort and page."""
+        return {
+            "search": params.get("q", "").strip()[:FIND],
+            "sort": params.get("sort", "")[:40],
+            "page": read_page(params.get("p", "")),
+        }
+
+    @property
+    @abstractmethod
+    def own(self) -> dict[str, str]:
+        """The parameters of this kind of page, those at their usual value empty."""
+
+    @abstractmethod
+    def address(self, form: str) -> str:
+        """The path of this place, or of its file in a form."""
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The URL's parameters, those at their usual value left out."""
+        said = self.own | {"q": self.search, "sort": self.sort, "p": str(self.page) if self.page > 1 else ""}
+        return {k: v for k, v in said.items() if v}
+
+    def url(self, form: str = "", **other: str | None) -> str:
+        """The address of this place, or of one that differs; None leaves a parameter out. form: as a file."""
+        return f"{self.address(form)}?{urlencode({k: v for k, v in (self.params | other).items() if v})}"
+
+    def table_url(self, **other: str | None) -> str:
+        """url(), at the table."""
+        return f"{self.url(**other)}{self.anchor}"
+
+    def context(self) -> dict:
+        """What templates of all such pages need: see analytics/find.html, analytics/narrowed.html."""
+        return {
+            "here": self.state.dashboard.page,
+            "place": self,
+            "state": self.state,
+            "says": frame.tell(self.state),
+            "chips": [
+                {"label": chip["label"], "url": self.url(**{chip["name"]: None}, p=None)} for chip in self.state.chips
+            ],
+            "searched": [(k, v) for k, v in self.params.items() if k not in ("q", "p")],
+            "clear": self.table_url(q=None, p=None) if self.search else "",
+            "exports": exports.links(lambda form: self.url(form=form, p=None)),
+        }
 
 
 @dataclass(frozen=True)

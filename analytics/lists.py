@@ -1,41 +1,42 @@
 """Whole lists behind cards that no period has: every unpaid order, every customer's lifetime.
 
-Each state is an address: finance/unpaid/?store&area&age&what&q&sort&p, customers/lifetimes/?store&segment&q&sort&p.
+Each state is an address: finance/list/unpaid/?store&area&age&what&q&sort&p,
+customers/list/lifetimes/?store&segment&q&sort&p.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from urllib.parse import urlencode
 
 import polars as pl
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from analytics import exports, receivables
+from analytics import access, exports, listing, receivables
 from analytics.dashboards import customers, finance, frame
+from analytics.dashboards.blocks import order_url
 from analytics.dashboards.frame import State
-from analytics.listing import PAGE, listing, read_page, read_sort
-from analytics.tables import Column, Table, slug
-from analytics.views import for_page, state_of
+from analytics.formats import with_unit
+from analytics.listing import PAGE
+from analytics.pages import for_page, state_of
+from analytics.tables import CONTACTS, Column, Table, slug
 
 OVERDUE, BUSINESS = "overdue", "business"
 AGES = {slug(name): name for name in receivables.AGING}
-FINDS = ("order_id", "customer_id", "name", "phone")
+FINDS = {"order_id": "order", "customer_id": "customer", "name": "name", "phone": "phone"}  # column -> its word
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A list: the tab that it belongs to, its usual sort, columns and rows, and its own choices beside the frame's:
-    parameter -> (label, {value: words})."""
+    """A list: the tab that it belongs to, its usual sort, the columns that are sought in, columns and rows, and its
+    own choices beside the frame's: parameter -> (label, {value: words})."""
 
     address: str
     tab: str
     title: str
     usual: str
-    find: str
+    sought: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: Callable[[State, dict], pl.DataFrame]
     choices: Callable[[State], dict[str, tuple[str, dict[str, str]]]]
@@ -68,7 +69,7 @@ UNPAID = Kind(
     "outstanding",
     "Unpaid orders",
     "placed",
-    "Order, customer or name",
+    ("order_id", "customer_id", "name"),
     (
         Column("order_id", "Order"),
         Column("name", "Customer"),
@@ -90,7 +91,7 @@ LIFETIMES = Kind(
     "lifetime",
     "Customers' lifetimes",
     "-expected_value",
-    "Customer, name or phone",
+    ("customer_id", "name", "phone"),
     (
         Column("name", "Customer"),
         Column("phone", "Phone", fold=True),
@@ -109,32 +110,37 @@ LISTS = {("finance", UNPAID.address): UNPAID, ("customers", LIFETIMES.address): 
 assert finance.FINANCE.tab(UNPAID.tab) and customers.CUSTOMERS.tab(LIFETIMES.tab)
 
 
-def url_of(page: str, address: str, params: dict, form: str = "") -> str:
-    """Where a list is, or its file."""
-    name, args = ("list_export", [page, address, form]) if form else ("list", [page, address])
-    return f"{reverse(name, args=args)}?{urlencode({k: v for k, v in params.items() if v})}"
-
-
 @dataclass(frozen=True)
-class Place:
-    """Where a reader is in a list: the frame's state and the list's own parameters."""
+class Place(listing.Place):
+    """Where a reader is in a list: its own choices, and which of a customer's contacts they see."""
 
-    page: str
     kind: Kind
-    state: State
     chosen: dict[str, str]
-    search: str
-    sort: str
-    number: int
+    contacts: frozenset[str]
 
     @property
-    def params(self) -> dict[str, str]:
-        kept = {k: v for k, v in self.state.params.items() if k in ("store", *frame.DIMENSIONS)}
-        number = str(self.number) if self.number > 1 else ""
-        return kept | self.chosen | {"q": self.search, "sort": self.sort, "p": number}
+    def own(self) -> dict[str, str]:
+        return {k: v for k, v in self.state.params.items() if k in ("store", *frame.DIMENSIONS)} | self.chosen
 
-    def url(self, form: str = "", **other: str | None) -> str:
-        return url_of(self.page, self.kind.address, self.params | other, form)
+    def address(self, form: str) -> str:
+        args = [self.state.dashboard.page, self.kind.address]
+        return reverse("list_export", args=[*args, form]) if form else reverse("list", args=args)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The list's columns that the reader sees."""
+        return Table("", "", self.kind.columns, ()).reaching(self.contacts).columns
+
+    @property
+    def sought(self) -> tuple[str, ...]:
+        """The columns that are sought in: what the reader doesn't see isn't."""
+        return tuple(c for c in self.kind.sought if c not in CONTACTS or c in self.contacts)
+
+    @property
+    def find(self) -> str:
+        """Order, customer or name."""
+        *words, last = (FINDS[c] for c in self.sought)
+        return f"{', '.join(words)} or {last}".capitalize()
 
 
 def _with_place(view):
@@ -148,14 +154,12 @@ def _with_place(view):
             raise Http404
         params = request.GET.dict() | {"tab": kind.tab}
         state = state_of(request, page, params)
-        if state.tab.slug != kind.tab:  # of the whole business
-            raise PermissionDenied
+        if state.tab.slug != kind.tab:
+            state.build.whole(f"“{kind.title}”")
         options = kind.choices(state)
         chosen = {name: params[name] for name, (_, values) in options.items() if params.get(name) in values}
-        place = Place(
-            page, kind, state, chosen, params.get("q", "").strip()[:80], params.get("sort", "")[:40],
-            read_page(params.get("p", "")),
-        )  # fmt: skip
+        contacts = frozenset(access.contacts_of(request.user))
+        place = Place(**Place.read(params), state=state, kind=kind, chosen=chosen, contacts=contacts)
         return view(request, place, **more)
 
     return placed
@@ -166,29 +170,39 @@ def _found(place: Place) -> tuple[pl.DataFrame, str, bool]:
     rows = place.kind.rows(place.state, place.chosen)
     if place.search:
         said = place.search.casefold()
-        looked_in = [c for c in FINDS if c in rows.columns]
         rows = rows.filter(
             pl.any_horizontal(
-                pl.col(c).str.to_lowercase().str.contains(said, literal=True).fill_null(False) for c in looked_in
+                pl.col(c).str.to_lowercase().str.contains(said, literal=True).fill_null(False) for c in place.sought
             )
         )
-    sort, descending = read_sort(place.sort, [c.key for c in place.kind.columns], place.kind.usual)
+    sort, descending = listing.read_sort(place.sort, [c.key for c in place.columns], place.kind.usual)
     ties = "order_id" if "order_id" in rows.columns else "customer_id"
     rows = rows.sort([sort, ties], descending=[descending, False], nulls_last=True, maintain_order=True)
     return rows, sort, descending
 
 
-def _table(place: Place, rows: pl.DataFrame, total: int) -> Table:
+def _table(place: Place, rows: pl.DataFrame, every: pl.DataFrame) -> Table:
+    """`rows` are shown of `every`."""
     shown = tuple(
-        {c.key: row[c.key] for c in place.kind.columns} | {"#url": reverse("customer", args=[row["customer_id"]])}
-        for row in rows.iter_rows(named=True)
+        {c.key: row[c.key] for c in place.columns} | {"#url": _url(row)} for row in rows.iter_rows(named=True)
     )
-    return Table(place.kind.address, place.kind.title, place.kind.columns, shown, _note(place, total), total=total)
+    total = every.height
+    return Table(place.kind.address, place.kind.title, place.columns, shown, _note(place, every), total=total)
 
 
-def _note(place: Place, total: int) -> str:
-    as_of = frame.when(place.state)
-    return f"{as_of}. {total:,} {'order' if place.kind is UNPAID else 'customer'}{'' if total == 1 else 's'}."
+def _url(row: dict) -> str:
+    """An order's place on its customer's page, or the customer's page."""
+    known = reverse("customer", args=[row["customer_id"]])
+    return order_url(row["customer_id"], row["order_id"]) if "order_id" in row else known
+
+
+def _note(place: Place, every: pl.DataFrame) -> str:
+    """As of 5 March 2026. 735 orders, together Dhs 20,102."""
+    n, what = every.height, "order" if place.kind is UNPAID else "customer"
+    said = f"{frame.when(place.state)}. {n:,} {what}{'' if n == 1 else 's'}"
+    if place.kind is UNPAID:
+        said += f", together {with_unit(every['balance'].sum(), 'money', frame.currency())}"
+    return f"{said}."
 
 
 def _choices(place: Place) -> list[dict]:
@@ -203,24 +217,16 @@ def _choices(place: Place) -> list[dict]:
 def show(request: HttpRequest, place: Place) -> HttpResponse:
     """A list: sought, sorted, leafed through."""
     rows, sort, descending = _found(place)
-    number = place.number if (place.number - 1) * PAGE < rows.height else 1
-    table = _table(place, rows.slice((number - 1) * PAGE, PAGE), rows.height)
+    number = place.page if (place.page - 1) * PAGE < rows.height else 1
+    table = _table(place, rows.slice((number - 1) * PAGE, PAGE), rows)
     state = place.state
-    every = [] if state.build.only else [(frame.ALL_STORES, "All stores")]
-    context = {
-        "here": place.page,
-        "place": place,
-        "state": state,
+    context = place.context() | {
         "title": place.kind.title,
-        "says": frame.tell(state),
-        "listing": listing(table, place.url, sort, descending, number),
+        "listing": listing.listing(table, place.table_url, sort, descending, number),
         "choices": _choices(place),
-        "stores": [*every, *((s.slug, s.name) for s in frame.stores(state.build))],
-        "chips": [{"label": chip["label"], "url": place.url(**{chip["name"]: None}, p=None)} for chip in state.chips],
+        "stores": frame.store_choices(state),
         "kept": [(k, v) for k, v in place.params.items() if v and k in (*frame.DIMENSIONS, "q", "sort")],
-        "searched": [(k, v) for k, v in place.params.items() if v and k not in ("q", "p")],
-        "clear": place.url(q=None, p=None) if place.search else "",
-        "exports": [(form.upper(), place.url(form=form, p=None)) for form in exports.FORMS],
+        "find": place.find,
         "back": {"label": state.dashboard.title, "url": state.url()},
     }
     return render(request, "analytics/list.html", context)
@@ -229,13 +235,11 @@ def show(request: HttpRequest, place: Place) -> HttpResponse:
 @_with_place
 def export(request: HttpRequest, place: Place, form: str) -> HttpResponse:
     """All rows of the list as a file, as they are sought and sorted."""
-    if form not in exports.FORMS:
-        raise Http404
     rows, _, _ = _found(place)
-    meta = place.state.build.meta()
+    build = place.state.build
     about = {
         "Page": place.state.dashboard.title, "List": place.kind.title, "Shows": frame.tell(place.state),
-        "Found by": place.search, "Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"],
+        "Found by": place.search,
     }  # fmt: skip
-    name = f"{place.kind.address}-{meta['as_of']}"
-    return exports.export_response([_table(place, rows, rows.height)], form, name, about)
+    name = "-".join([place.kind.address, build.meta()["as_of"], *place.state.slugs, *place.chosen.values()])
+    return exports.export_response([_table(place, rows, rows)], form, name, build, about)

@@ -22,7 +22,9 @@ class Metric:
     better: whether more of it is good ('up'), bad ('down') or neither (None). none_is_zero: a period without rows is 0
     rather than no value. legacy_has_none: no value in a period with rows of the old system, which kept neither items
     nor payments. additive: the stores' values add up to the whole. whole: a figure of the whole business (cohorts,
-    concentration), not shown to a person restricted to one store.
+    concentration), not shown to a person restricted to one store. lacks: what the old system did not keep and the
+    figure counts ("items", "payments"): a period with rows of it says less than it should, and is no base to compare
+    with.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Metric:
     legacy_has_none: bool = False
     additive: bool = True
     whole: bool = False
+    lacks: str = ""
 
     @property
     def where(self) -> str:
@@ -71,7 +74,7 @@ def _sales(name, label, unit, sql, description, **more) -> None:
 
 
 def _items(name, label, unit, sql, description, **more) -> None:
-    _add(Metric(name, label, unit, "items", sql, description, **{"splits": ITEM_SPLITS} | more))
+    _add(Metric(name, label, unit, "items", sql, description, **{"splits": ITEM_SPLITS, "lacks": "items"} | more))
 
 
 def _customer_months(name, label, unit, sql, description, **more) -> None:
@@ -84,6 +87,7 @@ def _formula(name, label, unit, sql, description, **more) -> None:
     more = {"none_is_zero": False, "additive": not ratio} | more
     parts = [METRICS[p] for p in parts_of(sql)]
     more.setdefault("whole", any(p.whole for p in parts))
+    more.setdefault("lacks", next((p.lacks for p in parts if p.lacks), ""))
     more.setdefault("grains", tuple(g for g in GRAINS if all(g in p.grains for p in parts)))
     more.setdefault("splits", tuple(s for s in parts[0].splits if all(s in p.splits for p in parts)))
     _add(Metric(name, label, unit, FORMULA, sql, description, **more))
@@ -151,12 +155,12 @@ _customer_months("reactivated_customers", "Reactivated customers", "count", "cou
 _customer_months("reactivated_revenue", "Reactivated customers' revenue", "money",
                  "sum(revenue) FILTER (reactivated)", "The month's revenue of reactivated customers.")
 _customer_months("reactivated_items", "Reactivated customers' items", "count", "sum(items) FILTER (reactivated)",
-                 "The month's items of reactivated customers.")
+                 "The month's items of reactivated customers.", lacks="items")
 _customer_months("multi_service_customers", "Multi-service customers", "count", "count(*) FILTER (multi_service)",
                  "Active customers with two or more service types worth at least 10 % of their month's revenue, "
-                 "or a subscription.")
+                 "or a subscription.", lacks="items")
 _customer_months("multi_service_revenue", "Multi-service revenue", "money", "sum(revenue) FILTER (multi_service)",
-                 "The month's revenue of multi-service customers.")
+                 "The month's revenue of multi-service customers.", lacks="items")
 _formula("multi_service_share", "Multi-service share", "share", _over("multi_service_customers", "customers"),
          "Multi-service / active customers.")
 _formula("multi_service_revenue_share", "Multi-service share of revenue", "share",
@@ -171,11 +175,11 @@ _formula("top20_spend_share", "Share of the top 20 % by spend", "share", _over("
          "Their revenue / revenue.", better="down")
 _customer_months("volume_threshold", "Top 20 % volume threshold", "ratio", "any_value(volume_threshold)",
                  "The 80th percentile (linear interpolation) of customers' items in the month.",
-                 none_is_zero=False, legacy_has_none=True, better=None, whole=True)
+                 none_is_zero=False, legacy_has_none=True, better=None, whole=True, lacks="items")
 _customer_months("top20_volume_revenue", "Revenue of the top 20 % by volume", "money",
                  "sum(revenue) FILTER (items >= volume_threshold)",
                  "Revenue of customers at or above the volume threshold.", legacy_has_none=True, better=None,
-                 whole=True)
+                 whole=True, lacks="items")
 _formula("top20_volume_share", "Share of the top 20 % by volume", "share", _over("top20_volume_revenue", "revenue"),
          "Their revenue / revenue.", legacy_has_none=True, better="down")
 for _m in range(4):
@@ -235,10 +239,12 @@ _sales("time_in_store_days", "Time in store", "days",
 # Financial Performance -------------------------------------------------------------------------------------------
 _sales("collections", "Collections", "money", "sum(collections)",
        "Money received: paid orders (not those to be invoiced), subscription and invoice payments, and payments that "
-       "staff recorded for orders which the export doesn't call paid yet; in the period the row was earned.")
+       "staff recorded for orders which the export doesn't call paid yet; in the period the row was earned.",
+       lacks="payments")
 for _type in ("Stripe", "Terminal", "Cash", "Receivable", "Other"):
     _sales(f"{_type.lower()}_collections", f"{_type} collections", "money",
-           f"sum(collections) FILTER (payment_type::VARCHAR = '{_type}')", f"Collections by {_type}.", better=None)
+           f"sum(collections) FILTER (payment_type::VARCHAR = '{_type}')", f"Collections by {_type}.", better=None,
+           lacks="payments")
 _formula("collection_rate", "Collection rate", "share", _over("collections", "revenue"), "Collections / revenue.",
          legacy_has_none=True)
 _formula("collection_gap", "Collection gap", "money", "{revenue} - {collections}", "Revenue less collections.",
@@ -250,12 +256,12 @@ _formula("digital_share", "Digital share", "share",
 _sales("days_to_payment", "Days to payment", "days",
        "avg(date_diff('day', placed, payment_date)) FILTER (kind = 'Order')",
        "Mean days from Placed to Payment Date of earned orders that have both; see its coverage.",
-       better="down", none_is_zero=False, additive=False)
+       better="down", none_is_zero=False, additive=False, lacks="payments")
 _sales("earned_rows", "Earned rows", "count", "count(*) FILTER (kind IS NOT NULL)",
        "Sales rows earned in the period.", better=None)
 _sales("payment_dated_orders", "Orders with a payment date", "count",
        "count(*) FILTER (kind = 'Order' AND placed IS NOT NULL AND payment_date IS NOT NULL)",
-       "Earned orders with both Placed and Payment Date.", better=None)
+       "Earned orders with both Placed and Payment Date.", better=None, lacks="payments")
 _formula("payment_date_coverage", "Coverage of days to payment", "share",
          _over("payment_dated_orders", "earned_rows"), "Orders with a payment date / earned rows.", better=None)
 
@@ -312,7 +318,7 @@ _fact("simple_clv", "Simple customer value", "money",
       "rough guide: it knows nothing of who has left.")
 _fact("alive", "Customers still with us", "count",
       "The sum of the probabilities (BG/NBD) that a CleanCloud customer with two order days or more still comes.")
-_fact("expected_purchases", "Expected order days", "ratio",
+_fact("expected_purchases", "Expected order days", "count",
       "Days with an order that BG/NBD expects of CleanCloud's customers in the next 12 weeks.")
 _fact("expected_value", "Expected value", "money",
       "Expected order days x expected money a day (Gamma-Gamma), in the next 12 weeks.")

@@ -10,7 +10,6 @@ sharing(), shared() the pages: a person's own links, and what a link shows
 """
 
 import logging
-from dataclasses import replace
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
@@ -21,7 +20,7 @@ from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.db.models import F
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -32,12 +31,11 @@ from analytics import access, queries
 from analytics import charts as plot
 from analytics.dashboards import DASHBOARDS, blocks, cards, frame, insights
 from analytics.models import ShareLink
-from analytics.tables import Table
+from analytics.pages import for_page, state_of
 from etl.errors import MoonwalkError
 
 log = logging.getLogger(__name__)
 DAYS = (7, 30, 90)
-CONTACTS = ("phone", "email")  # columns of tables that no link shows
 _signer = signing.Signer(salt="moonwalk.share", sep=".")
 
 
@@ -139,19 +137,6 @@ class ShareForm(forms.Form):
     )  # fmt: skip
 
 
-def _state(request: HttpRequest) -> frame.State | None:
-    """The tab that the address asks to share: ?page=executive&tab=trends..., None without a page."""
-    page = request.GET.get("page")
-    if not page:
-        return None
-    if page not in DASHBOARDS:
-        raise Http404
-    if not access.can_see(request.user, page):
-        raise PermissionDenied
-    build = queries.current(only=access.store_of(request.user))
-    return frame.read_state(DASHBOARDS[page], request.GET, build)
-
-
 def share_url(state: frame.State) -> str:
     """Where the tab that is on screen is shared."""
     return f"{reverse('sharing')}?{urlencode({'page': state.dashboard.page})}&{state.url().partition('?')[2]}"
@@ -159,11 +144,18 @@ def share_url(state: frame.State) -> str:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sharing(request: HttpRequest) -> HttpResponse:
-    """A person's own share links; with a tab in the address, the form that makes one of it."""
-    try:
-        state = _state(request)
-    except MoonwalkError as error:
-        return render(request, "analytics/unavailable.html", {"message": str(error)}, status=503)
+    """A person's own share links; with a tab in the address (?page=executive&tab=trends...), the form that makes one
+    of it."""
+    page = request.GET.get("page")
+    return _of_tab(request, page) if page else _sharing(request, None)
+
+
+@for_page
+def _of_tab(request: HttpRequest, page: str) -> HttpResponse:
+    return _sharing(request, state_of(request, page))
+
+
+def _sharing(request: HttpRequest, state: frame.State | None) -> HttpResponse:
     form = None
     if state:
         title = f"{state.dashboard.title}: {state.tab.label}"
@@ -227,12 +219,15 @@ def shared(request: HttpRequest, signed: str) -> HttpResponse:
         return _gone(410)
     try:
         state = read(link)
+        page = render_to_string("analytics/share.html", shown(link, state)) if state else ""
+    except queries.QueryError as error:
+        log.warning("share link %s: %s", link.pk, error)
+        return _gone(410)
     except MoonwalkError as error:
         log.error("share link %s: %s", link.pk, error)
         return _headers(HttpResponse(render_to_string("analytics/share_gone.html", {"later": True}), status=503))
     if state is None:
         return _gone(410)
-    page = render_to_string("analytics/share.html", shown(link, state))
     if request.method == "GET":
         _opened(link)
     return _headers(HttpResponse(page))
@@ -242,25 +237,21 @@ def shown(link: ShareLink, state: frame.State) -> dict:
     """What the template of a share link gets. `figures`: chart id -> Plotly figure, for json_script; `unlinked`: no
     address of a card, a table's row or an insight becomes a link, so nothing in the page leads into the app. Customers'
     phone numbers and e-mails stay behind: who holds the link isn't known."""
-    charts = [chart | {"table": _without_contacts(chart["table"])} for chart in blocks.charts(state)]
-    where = (state.period.name, state.store.name if state.store else "All stores", *(c["label"] for c in state.chips))
+    contacts = access.contacts_of()
+    charts = [chart | {"table": chart["table"].reaching(contacts)} for chart in blocks.charts(state)]
     return {
         "link": link,
         "state": state,
         "unlinked": True,
-        "subtitle": " · ".join(where),
-        "says": [text for name in state.tab.says if (text := blocks.SENTENCES[name](state))],
+        "subtitle": frame.tell(state),
+        "says": blocks.says(state),
         "cards": cards.cards(state),
         "charts": charts,
-        "tables": [_without_contacts(table) for table in blocks.tables(state)],
+        "tables": [table.reaching(contacts) for table in blocks.tables(state)],
         "figures": {"config": plot.CONFIG, "charts": {chart["id"]: chart["figure"] for chart in charts}},
         "insights": _insights(state, link.created_by) if state.tab.insights else None,
         "data_to": date.fromisoformat(state.build.manifest["data_to"]),
     }
-
-
-def _without_contacts(table: Table) -> Table:
-    return replace(table, columns=tuple(column for column in table.columns if column.key not in CONTACTS))
 
 
 def _insights(state: frame.State, maker) -> dict:

@@ -1,11 +1,13 @@
 """Table: the one shape of everything that pages show as rows, exports write and share links carry."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import date
 from re import sub
 
 from analytics.formats import DASH, with_unit
 
+CONTACTS = ("phone", "email")  # keys of the columns that say how to reach a customer
 UNITS = ("text", "date", "count", "money", "share", "days", "ratio", "boolean", "change")
 
 
@@ -28,12 +30,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Head:
+    """A column's head: the address that sorts by it, and how it is sorted now (aria-sort's words); "": it doesn't."""
+
+    column: Column
+    url: str = ""
+    sorted: str = ""
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows with typed values.
 
-    rows: a dict a row, by the columns' keys; None: no value. A row may carry "#url" (where its first cell leads) and
-    "#chosen". metrics: the metrics whose definitions an export adds. total: how many rows there are where these are
-    only a page of them.
+    rows: a dict a row, by the columns' keys; None: no value. A row may carry "#url" (where its first cell leads),
+    "#chosen", "#id" (its anchor) and "#lines" (what opens beneath its first cell). metrics: the metrics whose
+    definitions an export adds. total: how many rows there are where these are only a page of them.
     """
 
     id: str
@@ -44,12 +55,24 @@ class Table:
     metrics: tuple[str, ...] = ()
     total: int | None = None
 
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The columns' heads, which sort nothing."""
+        return tuple(Head(column) for column in self.columns)
+
+    def reaching(self, contacts: Collection[str]) -> "Table":
+        """The table for a reader who sees these of CONTACTS alone (access.contacts_of)."""
+        hidden = set(CONTACTS) - set(contacts)
+        return replace(self, columns=tuple(column for column in self.columns if column.key not in hidden))
+
     def cells(self, currency: str) -> list[dict]:
-        """The rows as a template shows them: {url, chosen, cells: [(column, words)]}."""
+        """The rows as a template shows them: {url, chosen, id, lines, cells: [(column, words)]}."""
         return [
             {
                 "url": row.get("#url"),
                 "chosen": row.get("#chosen", False),
+                "id": row.get("#id", ""),
+                "lines": row.get("#lines", ()),
                 "cells": [(column, words(row.get(column.key), column.unit, currency)) for column in self.columns],
             }
             for row in self.rows

@@ -1,8 +1,9 @@
-"""How long until a person sees numbers, and charts: Executive Pulse in a real Chromium, served as `make demo` does.
+"""How long until a person sees numbers, and charts: every tab in a real Chromium, served as `make demo` does.
 
 The numbers are in the page's HTML, so they are there with its first contentful paint; static/charts.js sets the mark
-"charts" in the browser's timeline once every chart is drawn. Both count from the start of the navigation. A load is
-warm: the server answered this page before, and the browser keeps the static files.
+"charts" in the browser's timeline once every chart is drawn. Both count from the start of the navigation. A warm load:
+the server answered this page before, and the browser keeps the static files. A cold one: a browser that keeps nothing,
+and a month of which the server has drawn no chart yet.
 """
 
 import contextlib
@@ -20,23 +21,42 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADS = 8
+# The periods of the cold loads, closed ones of the sample exports.
+MONTHS, WEEKS = ("2026-02", "2026-01", "2025-12"), ("2026-W10", "2026-W09", "2026-W08")
 WAIT = 30  # seconds for the server to answer, and for a page to be drawn
 
-# name -> (the address after /executive/, the entries of the timeline that tell when what is seen)
-NUMBERS, CHARTS = ("first_numbers", "first-contentful-paint"), ("charts", "charts")
-PAGES = {
-    "Snapshot by month": ("?tab=snapshot&grain=month", (NUMBERS, CHARTS)),
-    "Trends by month": ("?tab=trends&grain=month", (NUMBERS, CHARTS)),
-    "Trends by week": ("?tab=trends&grain=week", (NUMBERS, CHARTS)),
-    "Insights": ("?tab=insights&grain=month", (NUMBERS,)),  # words alone
-}
+# what is seen -> the entry of the browser's timeline that tells when
+SEEN = {"first_numbers": "first-contentful-paint", "charts": "charts"}
 TIMES = "names => names.map(name => performance.getEntriesByName(name)[0]?.startTime ?? null)"
+# Bytes as they were sent, compressed: of scripts, and of everything.
+WEIGHT = """() => {
+  const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+  const sum = some => some.reduce((total, entry) => total + entry.encodedBodySize, 0);
+  return [sum(all.filter(entry => entry.initiatorType === "script")), sum(all)];
+}"""
+
+
+def pages() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Every tab by month, and Trends by week: name -> (address, what of SEEN it shows)."""
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "moonwalk.settings")
+    django.setup()
+    from analytics.dashboards import DASHBOARDS
+
+    found = {}
+    for page, dashboard in DASHBOARDS.items():
+        for tab in dashboard.tabs:
+            seen = tuple(SEEN) if tab.charts else ("first_numbers",)
+            found[f"{dashboard.title}: {tab.label}"] = (f"/{page}/?tab={tab.slug}&grain=month", seen)
+    return found | {"Executive Pulse: Trends by week": ("/executive/?tab=trends&grain=week", tuple(SEEN))}
 
 
 def measure_pages(made: Path, data: Path, key: str | None, *_) -> dict:
-    """{"pages": {page: {"first_numbers" | "charts": {"median", "max"}}}}, milliseconds over 8 warm loads.
+    """{"pages": {page: {"first_numbers" | "charts" | "charts_cold": {"median", "min", "max"}, "js_kb", "page_kb"}}}.
 
-    The exports in `made` are loaded into the empty folder `data`. Ends with a sentence where there is no browser.
+    Milliseconds over 8 warm loads and 3 cold ones; kB of 1,000 bytes, compressed, of a cold load. The exports in `made`
+    are loaded into the empty folder `data`. Ends with a sentence where there is no browser.
     """
     browser = _browser()
     shutil.rmtree(data, ignore_errors=True)
@@ -47,7 +67,7 @@ def measure_pages(made: Path, data: Path, key: str | None, *_) -> dict:
     _manage(environment, "demo")
     with _served(environment, data / "server.log") as base, browser() as page:
         _sign_in(page, base, password)
-        return {"pages": {name: _loads(page, base, *what) for name, what in PAGES.items()}}
+        return {"pages": {name: _loads(page, base, *what) for name, what in pages().items()}}
 
 
 def _browser():
@@ -155,17 +175,36 @@ def _sign_in(page, base: str, password: str) -> None:
     page.get_by_label("User name").fill("manager")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/executive/**")
+    page.wait_for_url(f"{base}/")
 
 
-def _loads(page, base: str, query: str, marks: tuple[tuple[str, str], ...]) -> dict[str, dict[str, float]]:
-    """{measure: {"median", "max"}} in milliseconds; the first load, which nothing was warm for, is left out."""
-    loads = [_load(page, f"{base}/executive/{query}", [entry for _, entry in marks]) for _ in range(LOADS + 1)][1:]
-    taken = zip(*loads, strict=True)
-    return {
-        measure: {"median": statistics.median(times), "max": max(times)}
-        for (measure, _), times in zip(marks, taken, strict=True)
-    }
+def _loads(page, base: str, address: str, seen: tuple[str, ...]) -> dict:
+    """What measure_pages() says of a page; of the warm loads the first, which nothing was warm for, is left out."""
+    periods = WEEKS if "grain=week" in address else MONTHS
+    colds = [_cold(page, f"{base}{address}&period={period}", seen) for period in periods]
+    loads = [_load(page, f"{base}{address}", [SEEN[what] for what in seen]) for _ in range(LOADS + 1)][1:]
+    found = {what: _told(times) for what, times in zip(seen, zip(*loads, strict=True), strict=True)}
+    if "charts" in seen:
+        found["charts_cold"] = _told([times[-1] for times, _ in colds])
+    scripts, everything = colds[0][1]
+    return found | {"js_kb": scripts / 1000, "page_kb": everything / 1000}
+
+
+def _told(times) -> dict[str, float]:
+    return {"median": statistics.median(times), "min": min(times), "max": max(times)}
+
+
+def _cold(page, address: str, seen: tuple[str, ...]) -> tuple[list[float], list[int]]:
+    """A load in a browser that keeps nothing but the session: (milliseconds, bytes of scripts and of everything)."""
+    context = page.context.browser.new_context(
+        viewport={"width": 1440, "height": 900}, storage_state=page.context.storage_state()
+    )
+    fresh = context.new_page()
+    fresh.set_default_timeout(WAIT * 1000)
+    try:
+        return _load(fresh, address, [SEEN[what] for what in seen]), fresh.evaluate(WEIGHT)
+    finally:
+        context.close()
 
 
 def _load(page, address: str, entries: list[str]) -> list[float]:

@@ -10,6 +10,7 @@ from django.templatetags.static import static
 
 from etl.business import load_business
 from etl.errors import BusinessError
+from moonwalk.cache import redis_caches
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -156,13 +157,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env("REDIS_URL")
 if REDIS_URL:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": REDIS_URL,
-            "KEY_PREFIX": "moonwalk",
-        }
-    }
+    CACHES = redis_caches(REDIS_URL)
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 

@@ -14,6 +14,8 @@ def gone(request):
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("password/", auth.PasswordChangeView.as_view(template_name="registration/password.html", success_url="/"),
+         name="password"),
     path("admin/", admin.site.urls),
     path("dash/add_stateless_apps", gone),
     path("dash/", include("django_plotly_dash.urls")),

@@ -89,8 +89,8 @@ def take(address: str, chromium: str, flags: list[str]) -> None:
                 if page.locator("#charts").count():
                     page.wait_for_selector("#charts[data-painted]")
                 page.wait_for_load_state("networkidle")
-                page.screenshot(path=OUT / f"{name}-{look}.png", full_page=True)
-                print(f"{name}-{look}.png")
+                page.screenshot(path=OUT / f"{name}-{look}.jpg", full_page=True, type="jpeg", quality=74)
+                print(f"{name}-{look}.jpg")
             context.close()
         browser.close()
 

@@ -31,6 +31,7 @@
   const opens = (point) => {
     const wanted = point && point.customdata && point.customdata[0];
     if (!wanted || typeof wanted !== "object") return null;
+    if (wanted["#go"]) return new URL(wanted["#go"], location.href).href;
     const address = new URL(location.href);
     Object.entries(wanted).forEach(([key, value]) => {
       if (value === null) address.searchParams.delete(key);

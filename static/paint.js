@@ -26,7 +26,7 @@
   pen.font = "13px " + getComputedStyle(document.documentElement).getPropertyValue("--font");
   const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
   const plain = (text) => text.replace(/<[^>]*>/g, "").replace(/&(amp|lt|gt);/g, (entity) => ENTITIES[entity]);
-  const length = (text) => Math.max(...text.split("<br>").map((line) => pen.measureText(plain(line)).width));
+  const length = (text) => Math.max(...text.split("<br>").map((line) => pen.measureText(plain(line)).width * (line.startsWith("<b>") ? 1.1 : 1)));
 
   /* The text in lines no longer than `room`; a word that is longer stands alone. */
   const wrapped = (text, room, most = 3) => {

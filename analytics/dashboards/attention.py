@@ -10,7 +10,7 @@ def today(user) -> dict:
 
     data: False before anything was loaded; error: why the data can't be opened; insights: those that need attention,
     of the last closed month and week, that lead to a page of theirs (rows of insights.py with `period`, words); about:
-    the periods that were looked at.
+    the periods that were looked at; only: the store that they are kept to.
     """
     try:
         if not queries.warehouse().current():
@@ -24,6 +24,6 @@ def today(user) -> dict:
             looked_at.append(last.short)
             found = (insights.row(r, user) for r in build.insights(grain.name) if r["period"] == last.key)
             rows += [r | {"period": last.short} for r in found if r["tone"] == "negative" and r["url"]]
-        return {"data": True, "insights": rows, "about": " and ".join(looked_at)}
+        return {"data": True, "only": build.only, "insights": rows, "about": " and ".join(looked_at)}
     except MoonwalkError as error:
         return {"data": True, "error": str(error)}

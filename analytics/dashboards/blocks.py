@@ -3,7 +3,7 @@
 charts()    every chart of a tab: its words, its Plotly figure and its numbers as a Table
 tables()    the tables that stand on a page by themselves
 facts()     cards of what no period has: lifetimes, what is owed
-SENTENCES   what a page says in words above or on its cards
+says()      what a page says in words above its cards; SENTENCES has them, and those of single cards
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ from django.urls import reverse
 
 from analytics import charts as plot
 from analytics import customers, queries, receivables
-from analytics.dashboards.by_period import FORMS, capital, definition_of, listed, said_of
+from analytics.dashboards.by_period import FORMS, as_chart, capital, definition_of, listed, said_of
 from analytics.dashboards.frame import LEAST, Block, Chart, State, currency
 from analytics.formats import Number, after, before, figure, number, with_unit
-from analytics.metrics import FACTS, METRICS
+from analytics.metrics import FACTS
 from analytics.tables import Column, Table, slug
 
 WIDE = ("cohorts",)
@@ -27,7 +27,7 @@ def charts(state: State) -> list[dict]:
     """The tab's charts, each a dict: id, title, note, alt (what a screen reader says), figure (Plotly), height (px,
     None: the usual), wide (takes a row of its own), table (Table), follow and definition (addresses, or "")."""
     draw = _drawn(state)
-    return state.build.kept(("charts", *state.key), lambda _: _placed([c for c in map(draw, _shown(state)) if c]))
+    return state.build.shared(("charts", *state.key), lambda _: _placed([c for c in map(draw, _shown(state)) if c]))
 
 
 def _placed(drawn: list[dict]) -> list[dict]:
@@ -51,7 +51,7 @@ def _shown(state: State) -> list[Chart | Block]:
             isinstance(c, Chart)
             and (
                 (c.split == "store" and one_store)
-                or (state.build.only and any(METRICS[m].whole for m in c.metrics))
+                or not all(map(state.build.may_see, c.metrics))
                 or all(m in state.figures.unasked for m in c.metrics)
             )
         )
@@ -65,7 +65,7 @@ def _drawn(state: State) -> Callable:
 def tables(state: State) -> list[Table]:
     """The tables that stand on the tab by themselves."""
     shown = [block for block in state.tab.tables if not (block.whole and state.build.only)]
-    return state.build.kept(("tables", *state.key), lambda _: [LISTS[block.name](state) for block in shown])
+    return state.build.shared(("tables", *state.key), lambda _: [LISTS[block.name](state) for block in shown])
 
 
 # --- Charts of the whole business ----------------------------------------------------------------------------------
@@ -75,18 +75,9 @@ def _month(state: State) -> str:
     return f"{state.period.last_day:%Y-%m}"
 
 
-def _block(state: State, table: Table, drawn: dict, alt: str, follow: str = "", definition: str = "") -> dict:
-    return {
-        "id": table.id,
-        "title": table.title,
-        "note": table.note,
-        "alt": alt,
-        "figure": drawn,
-        "height": plot.height(drawn),
-        "table": table,
-        "follow": follow,
-        "definition": definition,
-    }
+def order_url(customer_id: str, order_id: str) -> str:
+    """The place of an order on its customer's page."""
+    return f"{reverse('customer', args=[customer_id])}?find={order_id}#{order_id}"
 
 
 def _heat(state: State) -> dict:
@@ -119,7 +110,7 @@ def _heat(state: State) -> dict:
     table = Table("cohorts", "Customers who came back", columns, rows, note, ("m0_customers", "m1_customers"))
     drawn = plot.heat(names, [f"M{i}" for i in months], shares, hovers, [counts[0] for _, *counts in cohorts])
     alt = f"Retention of {len(cohorts)} cohorts over {months[-1]} months; every share is in the table."
-    return _block(state, table, drawn, alt, state.follow("m1_customers"), definition_of("m1_customer_retention"))
+    return as_chart(table, drawn, alt, state.follow("m1_customers"), definition_of("m1_customer_retention"))
 
 
 def _segments_table(state: State) -> Table:
@@ -148,10 +139,10 @@ def _segments_table(state: State) -> Table:
     columns = (
         Column("segment", "Segment"),
         Column("customers", "Customers", "count"),
-        Column("revenue", "Revenue in 6 months", "money"),
+        Column("revenue", "Revenue in 6 months", "money", fold=True),
         Column("recency", "Days since the last order", "days", fold=True),
         Column("frequency", "Orders each", "ratio", fold=True),
-        Column("definition", "Who they are", long=True),
+        Column("definition", "Who they are", long=True, fold=True),
         Column("action", "What to do", long=True),
     )
     note = f"{customers.RFM_NOTE} Here at the end of {state.period.last_day:%B %Y}, of the whole business."
@@ -199,7 +190,7 @@ def _segments(state: State) -> dict:
         "Customers left, revenue of 6 months right. A click filters the page; who they are and what to do "
         "about them is in the table below.",
     )
-    return _block(state, brief, drawn, alt, state.list_url("lifetimes"), definition_of("rfm"))
+    return as_chart(brief, drawn, alt, state.list_url("lifetimes"), definition_of("rfm"))
 
 
 def _concentration(state: State):
@@ -218,23 +209,22 @@ def _pareto(state: State) -> dict | None:
     n = frame.height
     if not n or frame["cumulative_share"][0] is None:
         return None
-    rows = frame.rows(named=True)
+    shares = frame["cumulative_share"].to_list()
     fifth = max(1, round(n * 0.2))
     eighty = _reached(frame, 0.8)
     marks = [
         plot.Mark(
             fifth / n,
-            rows[fifth - 1]["cumulative_share"],
-            f"first 20 %: {number(rows[fifth - 1]['cumulative_share'] * 100, 1)} % of revenue",
+            shares[fifth - 1],
+            f"first 20 %: {number(shares[fifth - 1] * 100, 1)} % of revenue",
         ),
-        plot.Mark(eighty / n, rows[eighty - 1]["cumulative_share"], f"80 % of revenue: {eighty:,} customers"),
+        plot.Mark(eighty / n, shares[eighty - 1], f"80 % of revenue: {eighty:,} customers"),
     ]
-    hovers = [
-        f"{r['rank']:,} of {n:,} customers ({number(r['rank'] / n * 100, 1)} %)\n"
-        f"{number(r['cumulative_share'] * 100, 1)} % of revenue"
-        for r in rows
-    ]
-    drawn = plot.pareto([r["rank"] / n for r in rows], [r["cumulative_share"] for r in rows], hovers, marks)
+    hovers = {
+        i: f"{i + 1:,} of {n:,} customers ({number((i + 1) / n * 100, 1)} %)\n{number(shares[i] * 100, 1)} % of revenue"
+        for i in plot.on_curve(n)
+    }
+    drawn = plot.pareto([rank / n for rank in range(1, n + 1)], shares, hovers, marks)
     steps = sorted({max(1, round(n * i / 10)) for i in range(1, 11)})
     columns = (
         Column("share", "Share of customers", "share"),
@@ -245,11 +235,11 @@ def _pareto(state: State) -> dict | None:
         "pareto",
         "Revenue by customers, the biggest first",
         columns,
-        tuple({"share": k / n, "customers": k, "revenue": rows[k - 1]["cumulative_share"]} for k in steps),
+        tuple({"share": k / n, "customers": k, "revenue": shares[k - 1]} for k in steps),
         f"All {n:,} active customers of {said_of(state.period)}, of the whole business.",
     )
     alt = f"The first 20 % of {n:,} customers bring {marks[0].text.split(': ')[1]}; {marks[1].text}."
-    return _block(state, table, drawn, alt, state.follow("revenue"), definition_of("concentration"))
+    return as_chart(table, drawn, alt, state.follow("revenue"), definition_of("concentration"))
 
 
 def _top_customers(state: State) -> Table:
@@ -300,7 +290,7 @@ def _aging(state: State) -> dict:
                     f"{count:,} orders",
                     f"{with_unit(share, 'share', '')} of all",
                 ),
-                {},
+                {"#go": lead},
                 False,
                 with_unit(share, "share", ""),
             )
@@ -320,7 +310,7 @@ def _aging(state: State) -> dict:
     )
     drawn = plot.ranked(bars, "revenue", "money", currency(), currency())
     alt = "Aging: " + listed(f"{r['bucket']} {with_unit(r['amount'], 'money', currency())}" for r in rows) + "."
-    return _block(state, table, drawn, alt, state.list_url("unpaid"), definition_of("aging"))
+    return as_chart(table, drawn, alt, state.list_url("unpaid"), definition_of("aging"))
 
 
 def _debtors(state: State) -> Table:
@@ -329,7 +319,7 @@ def _debtors(state: State) -> Table:
     columns = (
         Column("customer", "Customer"),
         Column("balance", "Balance", "money"),
-        Column("orders", "Orders", "count"),
+        Column("orders", "Orders", "count", fold=True),
         Column("oldest", "Oldest order", "date", fold=True),
         Column("days", "Days old", "count", fold=True),
         *(Column(name, capital(name), "money", fold=True) for name in receivables.AGING),
@@ -349,13 +339,13 @@ def _oldest(state: State) -> Table:
         Column("order_id", "Order"),
         Column("customer", "Customer"),
         Column("store", "Store", fold=True),
-        Column("placed", "Placed", "date"),
-        Column("days", "Days old", "count"),
+        Column("placed", "Placed", "date", fold=True),
+        Column("days", "Days old", "count", fold=True),
         Column("balance", "Balance", "money"),
     )
     rows = tuple(
         {k: v for k, v in r.items() if k not in ("customer_id", "name")}
-        | {"customer": r["name"], "#url": reverse("customer", args=[r["customer_id"]])}
+        | {"customer": r["name"], "#url": order_url(r["customer_id"], r["order_id"])}
         for r in frame.iter_rows(named=True)
     )
     return Table("oldest", f"{TOP} oldest unpaid orders", columns, rows, f"Unpaid on {_as_of(state)}.")
@@ -366,7 +356,7 @@ def _oldest(state: State) -> Table:
 
 def facts(state: State, name: str) -> list[dict]:
     """The cards of one of CARDS, in the shape of cards.cards(); raw: (label, value, unit) for an export."""
-    return state.build.kept(("facts", name, *state.key), lambda _: CARDS[name](state))
+    return state.build.shared(("facts", name, *state.key), lambda _: CARDS[name](state))
 
 
 def _fact(
@@ -413,7 +403,7 @@ def _clv(state: State) -> list[dict]:
         ("Revenue a month", found["avg_monthly_rev"], "money"),
         ("Months as a customer", found["avg_lifespan"], "ratio"),
     )
-    follow = state.list_url("lifetimes", page="customers", sort="-monthly_revenue")
+    follow = state.list_url("lifetimes", sort="-monthly_revenue")
     note = "Of the whole business, all time."
     return [_fact("simple_clv", found["simple_clv"], "revenue", parts, note, follow=follow)]
 
@@ -472,7 +462,7 @@ def _change_over(state: State) -> str:
     """Where people who came over from the old system inflate what is new."""
     data = state.figures
     mixed = [p for p in data.window(state.period) if p.key in data.old_system]
-    if not mixed or len(mixed) == len(data.window(state.period)):
+    if not mixed:
         return ""
     return (
         "The old system's customers and CleanCloud's are separate records: who came over counts as new again, so "
@@ -481,9 +471,19 @@ def _change_over(state: State) -> str:
 
 
 def _whole(state: State) -> str:
-    chosen = f", whatever store is chosen ({state.store.name})" if state.store else ""
-    return f"Figures of the whole business{chosen}."
+    if not state.store:
+        return "Figures of the whole business."
+    if state.by_store:
+        return f"Figures of the whole business; the list below is of customers of {state.store.name}."
+    return f"Figures of the whole business, whatever store is chosen ({state.store.name})."
 
+
+def says(state: State) -> list[str]:
+    """What the tab says above its cards."""
+    return [text for name in state.tab.says if (text := SENTENCES[name](state))]
+
+
+# --- Customers' lifetimes ------------------------------------------------------------------------------------------
 
 LEASTS = (0, 200, 500, 1000, 2000)  # what the call list may begin at: revenue in all
 
@@ -503,12 +503,12 @@ def call_list_choices(state: State) -> dict:
 def _lifetimes(state: State) -> list[dict]:
     """What CleanCloud's customers may bring in the next weeks, by BG/NBD and Gamma-Gamma."""
     found = state.build.lifetime_summary()
-    why = found["model"].get("why", "") or "There is no model yet."
+    why = found["model"].get("reason", "") or "There is no model yet."
     weeks = f"In the next {customers.HORIZON} weeks"
     every = state.list_url("lifetimes")
     return [
-        _fact("alive", found["alive"], "customers", (("Of customers with 2 order days", found["repeat_customers"],
-              "count"), ("With one alone", found["one_day"], "count")), "CleanCloud's customers.", why,
+        _fact("alive", found["alive"], "customers", (("Of those with 2 order days or more", found["repeat_customers"],
+              "count"), ("With a single order day", found["one_day"], "count")), "CleanCloud's customers.", why,
               state.list_url("lifetimes", sort="-alive")),
         _fact("expected_purchases", found["expected_purchases"], "items", (), f"{weeks}.", why,
               state.list_url("lifetimes", sort="-expected_purchases")),
@@ -543,7 +543,7 @@ def _value_by_segment(state: State) -> dict | None:
     drawn = plot.ranked(bars, "revenue", "money", currency(), currency())
     said = listed(f"{r['segment']} {with_unit(r['value'], 'money', currency())}" for r in rows)
     alt = f"Expected value: {said}."
-    return _block(state, table, drawn, alt, state.list_url("lifetimes"), definition_of("expected_value"))
+    return as_chart(table, drawn, alt, state.list_url("lifetimes"), definition_of("expected_value"))
 
 
 def _call_list(state: State) -> Table:
@@ -553,10 +553,9 @@ def _call_list(state: State) -> Table:
     columns = (
         Column("customer", "Customer"),
         Column("phone", "Phone"),
-        Column("store", "Store", fold=True),
         Column("segment", "Segment", fold=True),
         Column("last_order", "Last order", "date"),
-        Column("days_since", "Days since", "count"),
+        Column("days_since", "Days since", "count", fold=True),
         Column("usual_gap", "Usual days between", "days", fold=True),
         Column("alive", "Still with us", "share", fold=True, about="The probability that the customer still comes."),
         Column("expected_value", f"Expected in {customers.HORIZON} weeks", "money", fold=True),
@@ -567,7 +566,9 @@ def _call_list(state: State) -> Table:
         | {"customer": r["name"] or r["customer_id"], "#url": reverse("customer", args=[r["customer_id"]])}
         for r in frame.iter_rows(named=True)
     )
-    return Table("call-list", f"Whom to call: {len(rows):,} customers going quiet", columns, rows, queries.CALL_LIST)
+    whose = f" of {store}" if store else ""  # the cards above are of the whole business all the same
+    title = f"Whom to call: {len(rows):,} customers{whose} going quiet"
+    return Table("call-list", title, columns, rows, queries.CALL_LIST)
 
 
 SENTENCES: dict[str, Callable[[State], str]] = {

@@ -9,8 +9,8 @@ from datetime import timedelta
 from django.urls import reverse
 
 from analytics import charts as plot
-from analytics.dashboards.frame import DIMENSIONS, Chart, Figures, Period, State, currency, what_the_old_system_lacked
-from analytics.formats import DASH, Number, after, before, change, with_unit
+from analytics.dashboards.frame import DIMENSIONS, Chart, Figures, Period, State, currency
+from analytics.formats import DASH, Number, after, before, with_unit
 from analytics.metrics import METRICS
 from analytics.seasons import seasons
 from analytics.tables import Column, Table, slug
@@ -54,7 +54,7 @@ def _note(data: Figures, metrics: Sequence[str], window: list[Period], *first: s
     """A chart's line of words: what is drawn, what is shaded, hatched or missing."""
     bands = _bands(window)
     gaps = {
-        what_the_old_system_lacked(m)
+        METRICS[m].lacks
         for m in metrics
         if any(p and not data.kept(m, p) for p in (*window, *map(data.year_before, window)))
     }
@@ -139,7 +139,15 @@ def _by_period(state: State, chart: Chart, drawn: dict, extra: tuple[str, list],
 
 def _chart(state: State, chart: Chart, drawn: dict, table: Table, alt: str) -> dict:
     metric = chart.metrics[0]
+    numbers = [c.key for c in table.columns if c.unit not in ("text", "change")]
+    if not any(row[key] for row in table.rows for key in numbers):
+        drawn = plot.nothing(drawn, state.figures.short_of(metric, state.period) or "Nothing in these periods.")
     follow = state.follow(metric, by=chart.split) if chart.split else state.follow(metric)
+    return as_chart(table, drawn, alt, follow, definition_of(metric))
+
+
+def as_chart(table: Table, drawn: dict, alt: str, follow: str, definition: str) -> dict:
+    """A chart as blocks.charts() gives it out; its words are its table's."""
     return {
         "id": table.id,
         "title": table.title,
@@ -149,7 +157,7 @@ def _chart(state: State, chart: Chart, drawn: dict, table: Table, alt: str) -> d
         "height": plot.height(drawn),
         "table": table,
         "follow": follow,
-        "definition": definition_of(metric),
+        "definition": definition,
     }
 
 
@@ -249,14 +257,17 @@ def _several(state: State, chart: Chart) -> dict:
     unit = METRICS[metric].unit
     sums = [sum(float(values[i] or 0) for _, _, values, _ in found) for i in range(len(window))]
     series = []
-    for i, (words, _, values, click) in enumerate(found):
+    # A value keeps its colour whatever else is shown or filtered away.
+    order = list(data.splits[metric, chart.split]) if chart.split else [words for _, words in chart.series]
+    for words, of, values, click in found:
         drawn = values
         if chart.form == "shares":
             drawn = [
                 None if v is None or not total else float(v) / total for v, total in zip(values, sums, strict=True)
             ]
-        hovers = tuple(_said(data, window, values, drawn, unit, at) for at in range(len(window)))
-        series.append(plot.Series(words, COLOURS[i % len(COLOURS)], tuple(drawn), hovers, click))
+        hovers = tuple(_said(data, of, window, values, drawn, at) for at in range(len(window)))
+        colour = COLOURS[order.index(words) % len(COLOURS)]
+        series.append(plot.Series(words, colour, tuple(drawn), hovers, click))
     slots = [
         plot.Slot(p.key, _tick(p, i, len(window)), p.name, p.first_day, p.last_day, p == state.period, not p.closed)
         for i, p in enumerate(window)
@@ -289,14 +300,14 @@ def _unit_of(unit: str, chart: Chart) -> str:
     return before(unit, currency()) or after(unit) or (chart.title or "number").split(",")[0].lower()
 
 
-def _said(data: Figures, window, values, drawn, unit: str, at: int) -> str:
+def _said(data: Figures, metric: str, window, values, drawn, at: int) -> str:
     """The lines of a hover: the value, its share where shares are drawn, the change on the period before."""
-    value, lines = values[at], [with_unit(values[at], unit, currency())]
+    value, lines = values[at], [with_unit(values[at], METRICS[metric].unit, currency())]
     if drawn is not values and drawn[at] is not None:
         lines.insert(0, with_unit(drawn[at], "share", ""))
-    if at and value is not None and window[at].closed and values[at - 1]:
-        lines.append(change(value, values[at - 1], window[at - 1].short, unit, currency(), None).said)
-    return "\n".join(lines)
+    if at and value is not None:
+        lines.append(data.split_change(metric, value, values[at - 1], window[at]).said)
+    return "\n".join(filter(None, lines))
 
 
 def _alt_of(state: State, title: str, columns: Sequence[Column], rows: Sequence[dict]) -> str:
@@ -315,18 +326,17 @@ def _ranked(state: State, chart: Chart) -> dict:
     takes = chart.split in (*state.tab.takes, "store")
     bars, rows = [], []
     for name, value in values:
-        then = found[name].get(earlier.key) if earlier and data.kept(chart.metric, earlier) else None
-        moved = change(value, then, earlier.short if earlier else "", m.unit, currency(), m.better)
+        then = found[name].get(earlier.key) if earlier else None
+        moved = data.split_change(chart.metric, value, then, period)
         share = float(value) / total if total else None
         words = [with_unit(value, m.unit, currency()), with_unit(share, "share", "") + " of all" if total else ""]
-        moved_said = moved.said if period.closed else ""
         chosen = getattr(state.filters, chart.split, None) == name
         params = {chart.split: None if chosen else slug(name)} if takes else {}
         bars.append(
             plot.Bar(
                 name,
                 value,
-                (f"{name}, {said_of(period)}", *filter(None, (*words, moved_said))),
+                (f"{name}, {said_of(period)}", *filter(None, (*words, moved.said))),
                 params,
                 chosen,
                 with_unit(share, "share", "") if total else "",
@@ -337,7 +347,7 @@ def _ranked(state: State, chart: Chart) -> dict:
                 "name": name,
                 "value": value,
                 "share": share,
-                "change": moved.percent if period.closed else DASH,
+                "change": moved.percent,
                 "#chosen": chosen,
                 "#url": state.follow(chart.metric, **{chart.split: slug(name)}),
             }

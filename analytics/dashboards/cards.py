@@ -1,11 +1,10 @@
 """The cards of a tab with their numbers: of metrics by period, and facts that no period has."""
 
-from django.urls import reverse
 
 from analytics.dashboards import blocks
-from analytics.dashboards.by_period import subject
-from analytics.dashboards.frame import Card, Figures, Period, State, currency
-from analytics.formats import Change, Number, after, before, change, figure, with_unit
+from analytics.dashboards.by_period import definition_of, subject
+from analytics.dashboards.frame import Card, Figures, Period, State, currency, when
+from analytics.formats import Number, after, before, figure, with_unit
 from analytics.metrics import METRICS
 from analytics.tables import Column, Table, slug
 
@@ -19,16 +18,12 @@ def cards(state: State) -> list[dict]:
 
 
 def _cards(state: State) -> list[dict]:
-    return [_card(state, card) for card in state.tab.cards if _may_see(state, card)] + _facts(state)
+    return [_card(state, card) for card in state.tab.cards if state.build.may_see(card.metric)] + _facts(state)
 
 
 def _facts(state: State) -> list[dict]:
     shown = [block for block in state.tab.facts if not (block.whole and state.build.only)]
     return [fact for block in shown for fact in blocks.facts(state, block.name)]
-
-
-def _may_see(state: State, card: Card) -> bool:
-    return not (state.build.only and METRICS[card.metric].whole)
 
 
 def _card(state: State, card: Card) -> dict:
@@ -50,9 +45,9 @@ def _card(state: State, card: Card) -> dict:
         "spark": spark,
         "end": end,
         "parts": _split_parts(state, card) if card.split else _parts(state, card),
-        "note": blocks.SENTENCES[card.note](state) if card.note else "",
+        "note": blocks.SENTENCES[card.note](state) if card.note else "" if why else data.short_of(card.metric, period),
         "follow": state.follow(card.metric),
-        "definition": f"{reverse('definitions')}#{card.metric}",
+        "definition": definition_of(card.metric),
         "whole": bool(m.whole and state.store and not state.tab.whole),
     }
 
@@ -67,7 +62,8 @@ def _parts(state: State, card: Card) -> list[dict]:
             "url": state.follow(p),
         }
         for p, words in card.parts
-        if not (state.build.only and METRICS[p].whole)
+        if state.build.may_see(p)
+        and not (card.drop_empty and not data.value(p, period) and not data.value(p, data.before(period)))
     ]
 
 
@@ -79,14 +75,11 @@ def _split_parts(state: State, card: Card) -> list[dict]:
         now, then = by_period.get(period.key), by_period.get(earlier.key) if earlier else None
         if not now and not then:
             continue
-        moved = Change(earlier.short if earlier else "", why="Nothing to compare with.")
-        if period.closed and earlier and data.kept(card.metric, earlier):
-            moved = change(now, then, earlier.short, m.unit, currency(), m.better)
         parts.append(
             {
                 "label": name,
                 "value": with_unit(now, m.unit, ""),
-                "change": moved,
+                "change": data.split_change(card.metric, now, then, period),
                 "url": state.follow(card.metric, **{card.split: slug(name)}),
             }
         )
@@ -125,7 +118,7 @@ def as_tables(state: State) -> list[Table]:
         getters[key] = get
 
     for card in state.tab.cards:
-        if not _may_see(state, card):
+        if not state.build.may_see(card.metric):
             continue
         for metric in card.metrics:
             add(metric, METRICS[metric].label, lambda p, m=metric: data.value(m, p))
@@ -140,5 +133,5 @@ def as_tables(state: State) -> list[Table]:
     if facts:
         columns = tuple(Column(f"f{i}", label, unit, about=about) for i, (label, _, unit, about) in enumerate(facts))
         rows = ({f"f{i}": value for i, (_, value, *_) in enumerate(facts)},)
-        tables.append(Table("facts", f"{state.tab.label}, as of today's data", columns, rows))
+        tables.append(Table("facts", f"{state.tab.label}, {when(state)}", columns, rows))
     return tables

@@ -161,7 +161,7 @@ CUSTOMERS = Dashboard(
             monthly=True,
             undated=True,
             whole=True,
-            takes=("segment", LEAST),
+            takes=("segment", "store", LEAST),
             says=("whole",),
             facts=(Block("lifetimes", whole=True),),
             charts=(Block("value_by_segment", whole=True),),

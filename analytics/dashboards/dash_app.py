@@ -91,7 +91,7 @@ def register(dashboard: frame.Dashboard) -> PersonaApp:
             state = frame.read_state(dashboard, dict(parse_qsl((search or "").lstrip("?"))), build)
             drawn = blocks.charts(state)
             return build.kept(("components", *state.key), lambda _: [component(chart) for chart in drawn]), []
-        except MoonwalkError as error:
+        except (MoonwalkError, queries.QueryError) as error:
             log.warning("charts of %s: %s", dashboard.page, error)
             return [], [html.P(str(error), className="say bad")]
         except Exception:

@@ -2,6 +2,7 @@
 
 from analytics.dashboards.frame import Block, Card, Chart, Dashboard, Tab
 
+TAKES = ("area", "payment_type")
 METHODS = ("Stripe", "Terminal", "Cash", "Receivable", "Other")
 
 FINANCE = Dashboard(
@@ -11,9 +12,10 @@ FINANCE = Dashboard(
         Tab(
             "collections",
             "Collections",
+            takes=TAKES,
             cards=(
                 Card("revenue"),
-                Card("collections", tuple((f"{m.lower()}_collections", m) for m in METHODS[:3])),
+                Card("collections", tuple((f"{m.lower()}_collections", m) for m in METHODS), drop_empty=True),
                 Card("collection_rate", (("collection_gap", "Not collected"),)),
                 Card("digital_share"),
             ),
@@ -25,17 +27,14 @@ FINANCE = Dashboard(
                 ),
                 Chart(series=(("collection_rate", "Collection rate"),), form="lines", title="Collection rate"),
                 Chart("collection_gap"),
-                Chart(
-                    series=tuple((f"{m.lower()}_collections", m) for m in METHODS),
-                    form="stacked",
-                    title="Collections by method",
-                ),
+                Chart("collections", form="stacked", split="payment_type", title="Collections by method"),
                 Chart(series=(("digital_share", "Digital share"),), form="lines", title="Paid by card or online"),
             ),
         ),
         Tab(
             "payment-cycle",
             "Payment cycle",
+            takes=TAKES,
             cards=(
                 Card("days_to_payment", note="payment_coverage"),
                 Card(

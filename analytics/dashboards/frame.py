@@ -7,7 +7,7 @@ cards.py, by_period.py, blocks.py       cards, charts and tables with their numb
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
@@ -95,6 +95,7 @@ class Card:
     """A number with its changes, its last year as a small line, and its parts.
 
     parts: (metric, words); or split: the metric by the values of a dimension. note: a sentence of blocks.SENTENCES.
+    drop_empty: parts with nothing now and in the period before are left out.
     """
 
     metric: str
@@ -102,6 +103,7 @@ class Card:
     split: str = ""
     subject: str = ""
     note: str = ""
+    drop_empty: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -145,7 +147,8 @@ class Tab:
     """One tab of a dashboard.
 
     insights: "" none, "top" the few that stand out, "all" every one by category. facts, tables: Blocks that are
-    cards, tables. says: sentences of blocks.SENTENCES above the cards. takes: the dimensions it may be filtered by.
+    cards, tables. says: sentences of blocks.SENTENCES above the cards. takes: the dimensions it may be filtered by;
+    "store" of a whole tab: its lists are of the chosen store.
     monthly: by month alone; undated: as of the exports' date, whatever period is chosen. whole: of the whole
     business, whatever store is chosen.
     """
@@ -260,6 +263,7 @@ class Figures:
     periods: oldest first, the open one last. values: metric -> period key -> value; splits: (metric, dimension) ->
     its value -> period key -> value. old_system: keys of the periods with rows of the old system, which kept neither
     items nor payments. unasked: metric -> why it has no values under the page's filters.
+    chosen_by: why its values may not be compared, as its customers were chosen by what they did in these very periods.
     """
 
     grain: Grain
@@ -269,6 +273,7 @@ class Figures:
     old_system: frozenset[str]
     unasked: Mapping[str, str]
     by_key: Mapping[str, int] = field(repr=False)
+    chosen_by: str = ""
 
     def period(self, key: str) -> Period | None:
         at = self.by_key.get(key)
@@ -291,33 +296,43 @@ class Figures:
 
     def kept(self, metric: str, period: Period | None) -> bool:
         """Does the metric's value of this period say all? Not where the old system kept no items or payments."""
-        return period is not None and not (period.key in self.old_system and what_the_old_system_lacked(metric))
+        return period is not None and not (period.key in self.old_system and METRICS[metric].lacks)
 
     def comparable(self, metric: str, period: Period | None) -> Number:
         """The value to compare others with, or to draw a line through; None where it wouldn't say all."""
         return self.value(metric, period) if self.kept(metric, period) else None
 
+    def short_of(self, metric: str, period: Period) -> str:
+        """What a value lacks in a period with rows of the old system; "" elsewhere."""
+        return "" if self.kept(metric, period) else f"The old system kept no {METRICS[metric].lacks}."
+
     def why(self, metric: str, period: Period) -> str:
         """Why a metric has no value in a period; "" where that needs no words."""
-        if metric in self.unasked:
-            return self.unasked[metric]
-        if not self.kept(metric, period):
-            return f"The old system kept no {what_the_old_system_lacked(metric)}."
-        return ""
+        return self.unasked.get(metric) or self.short_of(metric, period)
 
     def change(self, metric: str, period: Period, base: Period | None, base_name: str) -> Change:
         """How a metric moved from `base` to `period`, or a dash with its reason."""
+        return self._moved(metric, self.value(metric, period), self.value(metric, base), period, base, base_name)
+
+    def split_change(self, metric: str, now: Number, then: Number, period: Period) -> Change:
+        """The same of one value of a split, on the period before: `now` is its number of `period`, `then` of that."""
+        base = self.before(period)
+        return self._moved(metric, now, then, period, base, _name_of_the_one_before(base, period))
+
+    def _moved(self, metric: str, now: Number, then: Number, period: Period, base: Period | None, base_name: str):
         if metric in self.unasked:
             return Change(base_name, why=self.unasked[metric])
+        if self.chosen_by:
+            return Change(base_name, why=self.chosen_by)
         if not period.closed:
             return Change(base_name, why=f"{period.short} isn't over yet, and a part isn't compared with a whole.")
         if base is None:
             return Change(base_name, why=f"The data begins with {self.periods[0].short}: there is no {base_name}.")
         if not self.kept(metric, base):
-            return Change(base_name, why=f"The old system kept no {what_the_old_system_lacked(metric)}, so "
+            return Change(base_name, why=f"The old system kept no {METRICS[metric].lacks}, so "
                           f"{base_name} gives nothing to compare with.")  # fmt: skip
         m = METRICS[metric]
-        return change(self.value(metric, period), self.value(metric, base), base_name, m.unit, currency(), m.better)
+        return change(now, then, base_name, m.unit, currency(), m.better)
 
     def changes(self, metric: str, period: Period) -> list[Change]:
         """On the period before and on the year before."""
@@ -325,11 +340,6 @@ class Figures:
             self.change(metric, period, self.before(period), _name_of_the_one_before(self.before(period), period)),
             self.change(metric, period, self.year_before(period), _name_a_year_before(period)),
         ]
-
-
-def what_the_old_system_lacked(metric: str) -> str:
-    """items or payments when the metric counts them, else ""."""
-    return "items" if "item" in metric else "payments" if "collection" in metric else ""
 
 
 def _name_of_the_one_before(base: Period | None, period: Period) -> str:
@@ -343,7 +353,8 @@ def _name_a_year_before(period: Period) -> str:
 
 def figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
     """The tab's metrics in a build, kept with it: a new build starts anew, so nothing kept can be stale."""
-    return build.kept(("figures", tab.metrics, grain, filters), lambda _: _figures(build, tab, grain, filters))
+    key = ("figures", tab.metrics, tuple(tab.splits.items()), grain, filters)
+    return build.shared(key, lambda _: _figures(build, tab, grain, filters))
 
 
 def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
@@ -355,23 +366,40 @@ def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Fil
             unasked[name] = f"Not counted by {DIMENSIONS[against[0]].lower()}."
         elif grain not in METRICS[name].grains:
             unasked[name] = "Counted by month alone."
-    asked = [n for n in tab.metrics if n not in unasked and not (build.only and METRICS[n].whole)]
+    asked = [n for n in tab.metrics if n not in unasked and build.may_see(n)]
     # A figure of the whole business stays one whatever store the page shows.
     whole = [n for n in asked if METRICS[n].whole and filters.store]
-    wanted = {None: [*(n for n in asked if n not in whole), "legacy_rows"]}
+    wanted = {None: [*(n for n in asked if n not in whole), *(["legacy_rows"] if asked else [])]}
     wanted |= {split: [n for n in names if n not in unasked] for split, names in tab.splits.items()}
-    found = build.ask(wanted, grain, filters=filters, include_open=True)
-    keys = found[None]["period"].to_list()
-    values = {name: dict(zip(keys, found[None][name].to_list(), strict=True)) for name in wanted[None]}
-    if whole:
-        frame = build.query(whole, grain, filters=replace(filters, store=None), include_open=True)
-        values |= {name: dict(zip(frame["period"], frame[name], strict=True)) for name in whole}
+    found = _ask(build, wanted, whole, grain, filters)
+    values = {
+        name: dict(zip(frame["period"].to_list(), frame[name].to_list(), strict=True))
+        for names, frame in ((wanted[None], found[None]), (whole, found["whole"])) for name in names
+    }  # fmt: skip
     splits = {
         (name, split): _by_value(found[split], split, name) for split in tab.splits for name in wanted[split]
     }  # fmt: skip
-    old_system = frozenset(key for key, rows in values["legacy_rows"].items() if rows)
+    old_system = frozenset(key for key, rows in values.get("legacy_rows", {}).items() if rows)
     every = periods(build, grain)
-    return Figures(GRAINS[grain], every, values, splits, old_system, unasked, {p.key: i for i, p in enumerate(every)})
+    chosen_by = f"Who is in the segment {filters.segment} is decided by these very months."
+    return Figures(
+        GRAINS[grain], every, values, splits, old_system, unasked, {p.key: i for i, p in enumerate(every)},
+        chosen_by if filters.segment else "",
+    )  # fmt: skip
+
+
+def _ask(build: queries.Snapshot, wanted: dict, whole: list[str], grain: str, filters: queries.Filters) -> dict:
+    """The frames of Snapshot.ask(), and under "whole" that of the metrics that no store narrows; one statement for all.
+
+    With such metrics beside a store's, the store's are its rows of a split by store.
+    """
+    if not whole:
+        return build.ask(wanted, grain, filters=filters, include_open=True) | {"whole": None}
+    of_stores = {split: ("store", split) if split else "store" for split in wanted}
+    asked = {None: whole} | {of_stores[split]: names for split, names in wanted.items()}
+    found = build.ask(asked, grain, filters=replace(filters, store=None), include_open=True)
+    mine = {split: found[by].filter(found[by]["store"] == filters.store) for split, by in of_stores.items()}
+    return mine | {"whole": found[None]}
 
 
 def _by_value(frame, split: str, name: str) -> dict:
@@ -400,18 +428,21 @@ class State:
     store: Store | None
     filters: queries.Filters
     build: queries.Snapshot
-    figures: Figures
     messages: tuple[str, ...] = ()
     least: int = 0
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The tab's metrics, asked for when something needs them."""
+        return figures(self.build, self.tab, self.grain.name, self.filters)
 
     @property
     def params(self) -> dict[str, str]:
         """The URL's parameters of this state, its filters among them."""
         place = {"tab": self.tab.slug, "grain": self.grain.name, "period": self.period.key,
                  "store": self.store.slug if self.store else ALL_STORES}  # fmt: skip
-        chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
         place |= {LEAST: str(self.least)} if self.least else {}
-        return place | {d: slug(value) for d, value in chosen.items() if value is not None}
+        return place | {d: slug(value) for d, value in self.filtered.items()}
 
     def export(self, form: str, table: str | None = None) -> str:
         """Where what is on screen, or one of its tables, is downloaded."""
@@ -433,21 +464,51 @@ class State:
     def follow(self, metric: str, **other: str | None) -> str:
         """Where the rows behind a metric of this state are."""
         address = reverse("follow", args=[self.dashboard.page, metric])
-        return f"{address}?{self._query(tab=None, **other)}"
+        whole = {"store": ALL_STORES} if self.tab.whole else {}
+        return f"{address}?{self._query(**({'tab': None, LEAST: None} | whole | other))}"
 
-    def list_url(self, address: str, page: str = "", **more: str) -> str:
+    def list_url(self, address: str, **more: str) -> str:
         """Where a whole list behind this state is (analytics/lists.py)."""
-        kept = {k: v for k, v in self.params.items() if k in ("store", *self.tab.takes) and k in ("store", *DIMENSIONS)}
-        return f"{reverse('list', args=[page or self.dashboard.page, address])}?{urlencode(kept | more)}"
+        kept = {k: v for k, v in self.params.items() if k in DIMENSIONS or (k == "store" and self.by_store)}
+        return f"{reverse('list', args=[self.dashboard.page, address])}?{urlencode(kept | more)}"
+
+    @property
+    def by_store(self) -> bool:
+        """Does the chosen store count for anything here? Of a whole tab's lists alone."""
+        return not self.tab.whole or "store" in self.tab.takes
+
+    @property
+    def filtered(self) -> dict[str, str]:
+        """The filters beside the store: one of DIMENSIONS -> the value that is chosen."""
+        chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
+        return {d: value for d, value in chosen.items() if value is not None}
+
+    @property
+    def filters_said(self) -> list[str]:
+        """Those in words: "Area: Inside Abu Dhabi"; of a segment, when."""
+        return [self._chip(d, value) for d, value in self.filtered.items()]
+
+    @property
+    def slugs(self) -> list[str]:
+        """The store and the filters for a file's name: without them two files of one period look the same."""
+        store = [self.store.slug] if self.store and self.by_store else []
+        return store + [slug(value) for value in self.filtered.values()]
+
+    def _chip(self, dimension: str, value: str) -> str:
+        when = f" (at the end of {self.period.short})" if dimension == "segment" and not self.tab.undated else ""
+        return f"{DIMENSIONS[dimension]}: {value}{when}"
 
     @property
     def chips(self) -> list[dict]:
-        """The filters as removable chips: name ("area"), label ("Area: Inside"), url of the page without it."""
-        chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
+        """The filters as removable chips, the store first: name ("area"), label ("Area: Inside"), url of the page
+        without it. A store that the reader is kept to, or that counts for nothing here, is none."""
+        names, labels = list(self.filtered), self.filters_said
+        if self.store and not self.build.only and self.by_store:
+            names, labels = ["store", *names], [f"Store: {self.store.name}", *labels]
         return [
-            {"name": d, "label": f"{DIMENSIONS[d]}: {value}", "url": self.url(**{d: None})}
-            for d, value in chosen.items() if value is not None
-        ]  # fmt: skip
+            {"name": name, "label": label, "url": self.url(**{name: None})}
+            for name, label in zip(names, labels, strict=True)
+        ]
 
     @cached_property
     def key(self) -> tuple:
@@ -471,7 +532,7 @@ def read_state(dashboard: Dashboard, params: Mapping[str, str], build: queries.S
     """The state that a URL's parameters name. What can't be read falls back to the usual, with a message saying so.
 
     Usual: the first tab, months, the last closed period, all stores. `build` is the reader's: restricted to a store
-    where the reader is.
+    where the reader is. Raises Refused when they ask for another store, or for a segment of the whole business.
     """
     messages: list[str] = []
     tabs = tuple(t for t in dashboard.tabs if not (t.whole and build.only))
@@ -491,10 +552,9 @@ def read_state(dashboard: Dashboard, params: Mapping[str, str], build: queries.S
         period = usual
     filters = _read_filters(params, tab, build, period, messages)
     filters = replace(filters, store=None if tab.whole or not store else store.name)
-    data = figures(build, tab, grain.name, filters)
     least = params.get(LEAST, "") if LEAST in tab.takes else ""
     return State(
-        dashboard, tabs, tab, grain, period, store, filters, build, data, tuple(messages),
+        dashboard, tabs, tab, grain, period, store, filters, build, tuple(messages),
         int(least) if least.isascii() and least.isdigit() and len(least) < 7 else 0,
     )  # fmt: skip
 
@@ -506,7 +566,7 @@ def _read_store(params: Mapping, build: queries.Snapshot, messages: list) -> Sto
     if not known:  # the business file no longer has it
         raise WarehouseError(queries.NO_SUCH_STORE.format(build.only))
     if params.get("store") not in (None, "", ALL_STORES, known[0].slug):
-        messages.append(f"Your account shows {build.only} alone.")
+        raise queries.Refused(queries.ONE_STORE.format(build.only))
     return known[0]
 
 
@@ -515,9 +575,11 @@ def _read_filters(params: Mapping, tab: Tab, build, period: Period, messages: li
     for dimension in DIMENSIONS:
         if not params.get(dimension):
             continue
-        if dimension not in tab.takes or (dimension == "segment" and build.only):
+        if dimension not in tab.takes:
             messages.append(f"This tab isn't filtered by {DIMENSIONS[dimension].lower()}: it shows all.")
             continue
+        if dimension == "segment":
+            build.whole("An RFM segment")
         options = {slug(v): v for v in values(build, dimension)}
         value = _choose(dimension, params, options, None, messages)
         if value is not None:
@@ -535,11 +597,27 @@ def nearest(build: queries.Snapshot, grain: str, other: str, key: str | None) ->
     return near[-1].key if near else None
 
 
-def in_other_grain(state: State, grain: str) -> str:
-    """The address of the other grain's period nearest to this one."""
-    if grain == state.grain.name:
-        return state.url()
-    return state.url(grain=grain, period=nearest(state.build, state.grain.name, grain, state.period.key))
+def grain_choices(state: State, url: Callable[..., str] | None = None) -> list[dict]:
+    """Month or week (label, url, here), each at the period nearest to this one; none where there is no choice.
+
+    url(grain=..., period=...): the address of this place in another state; state.url without it.
+    """
+    if state.tab.monthly or state.tab.undated:
+        return []
+    url, found = url or state.url, []
+    for grain in GRAINS.values():
+        here = grain == state.grain
+        there = {} if here else {
+            "grain": grain.name, "period": nearest(state.build, state.grain.name, grain.name, state.period.key)
+        }  # fmt: skip
+        found.append({"label": grain.label, "url": url(**there), "here": here})
+    return found
+
+
+def store_choices(state: State) -> list[dict]:
+    """The stores to choose from (slug, label, here): one alone for who is kept to it."""
+    every = [] if state.build.only else [{"slug": ALL_STORES, "label": "All stores", "here": state.store is None}]
+    return every + [{"slug": s.slug, "label": s.name, "here": s == state.store} for s in stores(state.build)]
 
 
 def when(state: State) -> str:
@@ -552,5 +630,8 @@ def when(state: State) -> str:
 
 def tell(state: State) -> str:
     """What the page is about, in words: "February 2026 · Hielo · Area: Inside Abu Dhabi"."""
-    where = "the whole business" if state.tab.whole else state.store.name if state.store else "all stores"
-    return " · ".join([when(state), where, *(chip["label"] for chip in state.chips)])
+    where = state.store.name if state.store else "all stores"
+    if state.tab.whole:
+        listed = f", lists of customers of {state.store.name}" if state.store and state.by_store else ""
+        where = f"the whole business{listed}"
+    return " · ".join([when(state), where, *state.filters_said])

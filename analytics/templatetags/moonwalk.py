@@ -78,26 +78,28 @@ def cells(table) -> list[dict]:
 
 
 class Keep(template.Node):
-    def __init__(self, name: str, inner: template.NodeList):
-        self.name, self.inner = name, inner
+    def __init__(self, name: str, by: list[str], inner: template.NodeList):
+        self.name, self.by, self.inner = name, by, inner
 
     def render(self, context) -> str:
         if settings.DEBUG:  # whoever changes a template wants to see it
             return self.inner.render(context)
         state = context["state"]
-        return state.build.kept(("html", self.name, *state.key), lambda _: self.inner.render(context))
+        by = tuple(context[name] for name in self.by)
+        return state.build.kept(("html", self.name, *by, *state.key), lambda _: self.inner.render(context))
 
 
 @register.tag
 def keep(parser, token) -> Keep:
     """{% keep cards %}...{% endkeep %}: this part of a dashboard's page is rendered once for its `state` and build.
 
-    Only for what these two decide: nothing of a reader's role or form token, and no message, may stand in it.
+    Only for what these two decide: nothing of a reader's role or form token, and no message, may stand in it, but for
+    what a variable says that is named too: {% keep tables contacts %}.
     """
-    _, name = token.split_contents()
+    _, name, *by = token.split_contents()
     inner = parser.parse(("endkeep",))
     parser.delete_first_token()
-    return Keep(name, inner)
+    return Keep(name, by, inner)
 
 
 @register.filter

@@ -1,5 +1,5 @@
 -- Grain: one customer of either system with an earned row other than an invoice payment, over all time and stores.
--- Key: customer_id. Written before publishing, by analytics/customers.py.
+-- Key: customer_id. Written before publishing, by analytics/enrich.py.
 -- Meaning: lifespan_months: months since the cohort month at the last activity, plus 1; monthly_revenue: revenue a
 -- month of it (simple CLV); first_earned, last_earned: the first and last earned day, subscription payments included.
 -- For CleanCloud customers with an earned order also what BG/NBD and Gamma-Gamma say on the exports' date:

@@ -39,7 +39,10 @@ CUSTOMER = "CC-0009"  # of Hielo, so that hala may see them too
 # staff. Where one pattern serves several pages, each is asked.
 ANYBODY = {"login/", "admin/login/", "api/v1/health"}
 FORGED = {"share/<str:signed>/"}  # anybody with a signature: tests/analytics/test_share.py
-SIGNED_IN = {"", "logout/", "definitions/", "guide/", "guide/<slug:page>/", "sharing/", "sharing/<int:pk>/revoke/"}
+SIGNED_IN = {
+    "", "logout/", "password/", "definitions/", "guide/", "guide/<slug:page>/", "sharing/",
+    "sharing/<int:pk>/revoke/",
+}  # fmt: skip
 POSTS = {"logout/", "sharing/<int:pk>/revoke/"}  # to GET them is an error
 PAGES = {
     "executive/": {"/executive/": "executive"},

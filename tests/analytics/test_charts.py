@@ -236,9 +236,11 @@ def test_two_measures_of_the_same_rows_stand_beside_each_other():
     rows = [charts.Bar("Champions", 40, ("Champions",)), charts.Bar("At Risk", 60, ("At Risk",))]
     revenue = charts.Measure((9000, 1000), "revenue", "money", "Dhs", ("90 %", "10 %"))
     figure = charts.ranked(rows, "customers", "count", "", "customers", revenue)
-    customers, money, _ = figure["data"]
+    customers, money, *reach = figure["data"]
     assert (customers["x"], money["x"]) == ([40, 60], [9000, 1000])
     assert (customers["xaxis"], money["xaxis"]) == ("x", "x2")
+    over = [figure["layout"][f"xaxis{one['xaxis'][1:]}"]["overlaying"] for one in reach]
+    assert over == ["x", "x2"], "a click or hover reaches the rows of one panel alone"
     assert [a["text"] for a in named(figure, "unit")] == ["customers", "Dhs"]
     assert [a["text"] for a in named(figure, "end")][2:] == ["<b>9,000</b> · 90 %", "<b>1,000</b> · 10 %"]
 

@@ -184,10 +184,11 @@ def test_the_history_has_items_beneath_each_order(get):
         "ORDER BY order_id DESC LIMIT 1"
     ).fetchone()  # fmt: skip
     html = get(f"/customer/{one}/?find={order}")
-    row = re.search(rf'<tr id="{order}" class="chosen">(.*?)</tr>', html, re.S)[1]
+    both = rf'<tr id="{order}" class="chosen">(.*?)</tr><tr class="lines">(.*?)</tr>'
+    row, beneath = re.search(both, html, re.S).groups()
     lines = queries.current().customer_items([order])
-    assert row.count("<li>") == len(lines) > 2 and "<details class=\"lines\" open>" in row
-    assert lines["item"][0] in words(row)
+    assert beneath.count("<li>") == len(lines) > 2 and "<details class=\"lines\" open>" in row
+    assert lines["item"][0] in words(beneath)
 
 
 @pages
@@ -249,7 +250,12 @@ def test_there_is_no_page_for_nobody(get):
 def test_the_whole_history_can_be_taken_along(as_, golden_data):
     one = someone("SELECT customer_id FROM sales GROUP BY ALL HAVING count(*) > 60 ORDER BY count(*) DESC LIMIT 1")
     response = as_("layla").get(f"/customer/{one}/export.csv")
-    lines = list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
+    months, text = (part.split("\r\n", 1)[1] for part in response.content.decode("utf-8-sig").split("\r\n\r\n"))
+    known = queries.current().customer_months(one).sort("first_day", descending=True)
+    assert [float(line["Revenue (Dhs)"]) for line in csv.DictReader(io.StringIO(months))] == [
+        float(revenue) for revenue in known["revenue"]
+    ]
+    lines = list(csv.DictReader(io.StringIO(text)))
     assert len(lines) == queries.current().customer_history(one)[1] > 60
     earned = [line for line in lines if line["Earned"]]
     assert sum(Decimal(line["Amount (Dhs)"] or 0) for line in earned) == queries.current().customer(one)["revenue"]

@@ -1,12 +1,13 @@
 """A filter, a store, a person kept to one change a tab's numbers to what the metrics say of the same; nonsense none."""
 
+import re
 from html import unescape
 from urllib.parse import urlencode
 
 import pytest
 
 from analytics import queries, receivables
-from analytics.dashboards import DASHBOARDS, blocks, frame
+from analytics.dashboards import DASHBOARDS, blocks, cards, frame
 from analytics.dashboards.frame import Chart
 from analytics.formats import DASH
 from analytics.metrics import METRICS
@@ -30,6 +31,9 @@ def test_a_filter_counts_its_rows_alone(get, build, page, tab, dimension):
     seen, changed = reading.cards(html), 0
     by = {dimension: value} | ({"segment_month": "2026-02"} if dimension == "segment" else {})
     for card, metric, label in cards_of(declared):
+        if card.drop_empty and label is not None and label not in seen[card.metric].parts:
+            assert not asked(build, metric, "month", "2026-02", **by)
+            continue
         shown = seen[card.metric].value if label is None else seen[card.metric].parts[label]
         if not queries.can_filter(metric, dimension):
             assert shown == DASH, metric
@@ -40,7 +44,8 @@ def test_a_filter_counts_its_rows_alone(get, build, page, tab, dimension):
         assert by_golden.get(metric, number) == pytest.approx(number, abs=1e-6)
         changed += shown != (whole[card.metric].value if label is None else whole[card.metric].parts[label])
     assert changed, "a filter that changes nothing"
-    label = f"{frame.DIMENSIONS[dimension]}: {value}"
+    when = " (at the end of Feb 2026)" if dimension == "segment" else ""
+    label = f"{frame.DIMENSIONS[dimension]}: {value}{when}"
     assert reading.chips(html) == {label: f"/{page}/?{urlencode(params | {'store': 'all'})}"}
     assert f'name="{dimension}" value="{slug(value)}"' in html, "the list of periods would lose the filter"
 
@@ -66,9 +71,11 @@ def test_two_filters_and_a_store_count_together(get, build):
                service_type="dry-cleaning")  # fmt: skip
     by = {"store": "Hielo", "area": "Outer Abu Dhabi", "service_type": "Dry Cleaning"}
     assert reading.cards(html)["items"].value == reads(asked(build, "items", "month", "2026-02", **by), "items")
-    assert len(reading.chips(html)) == 2
-    for url in reading.chips(html).values():
-        assert "store=hielo" in url and ("area=" in url) != ("service_type=" in url)
+    chips = reading.chips(html)
+    assert {"Area: Outer Abu Dhabi", "Service: Dry Cleaning"} <= set(chips)
+    for label, url in chips.items():
+        left = {part for part in ("store=hielo", "area=", "service_type=") if part in url}
+        assert len(left) == 2, f"{label} takes away itself alone"
 
 
 @pytest.mark.parametrize("who", ["layla", "hala"])
@@ -86,7 +93,9 @@ def test_a_store_and_who_is_kept_to_it_see_its_figures(get, build, page, tab, gr
             assert reading.messages(html) == [f"There is no tab “{tab}”, so this is the usual one."]
             assert f"?tab={tab}&" not in html
         else:
-            assert "Figures of the whole business, whatever store is chosen (Hielo)." in unescape(html)
+            lists = "store" in declared.takes
+            said = "; the list below is of customers of Hielo." if lists else ", whatever store is chosen (Hielo)."
+            assert f"Figures of the whole business{said}" in unescape(html)
         return
     seen = reading.cards(html)
     shown = [(c, m, label) for c, m, label in cards_of(declared) if not (who == "hala" and METRICS[c.metric].whole)]
@@ -96,6 +105,9 @@ def test_a_store_and_who_is_kept_to_it_see_its_figures(get, build, page, tab, gr
             assert label not in seen[card.metric].parts
             continue
         number = asked(build, metric, grain, period, **({} if whole else {"store": "Hielo"}))
+        if card.drop_empty and label is not None and label not in seen[card.metric].parts:
+            assert not number
+            continue
         value = seen[card.metric].value if label is None else seen[card.metric].parts[label]
         assert value == reads(number, metric, "Dhs" if label is None else ""), metric
         assert label is not None or whole == (" all stores " in f" {seen[card.metric].label} ")
@@ -104,12 +116,10 @@ def test_a_store_and_who_is_kept_to_it_see_its_figures(get, build, page, tab, gr
         assert not OF_THE_WHOLE & set(seen)
 
 
-def test_who_is_kept_to_a_store_sees_it_whatever_the_address_says(get, build):
-    html = get("executive", "hala", period="2026-02", store="moon-walk")
-    assert reading.messages(html) == ["Your account shows Hielo alone."]
-    assert reading.cards(html)["revenue"].value == reads(
-        asked(build, "revenue", "month", "2026-02", store="Hielo"), "revenue"
-    )
+@pytest.mark.parametrize(("page", "tab"), TABS)
+def test_who_is_kept_to_a_store_is_refused_another(as_, golden_data, page, tab):
+    response = as_("hala").get(f"/{page}/?tab={tab}&period=2026-02&store=moon-walk")
+    assert response.status_code == 403 and b"Dhs" not in response.content
 
 
 def test_what_a_store_is_owed_is_its_own(get, build):
@@ -169,9 +179,16 @@ def test_an_amount_that_is_none_lists_all(get, build, least):
 def test_the_call_list_is_narrowed_by_segment_and_amount(get, build):
     html = get("customers", tab="lifetime", segment="at-risk", least="500")
     wanted = build.call_list(segment="At Risk", min_value=500)
-    rows = reading.tables(html)["call-list"][1:]
+    head, *rows = reading.tables(html)["call-list"]
     assert 0 < len(rows) == wanted.height < build.call_list().height
-    assert {row[3] for row in rows} == {"At Risk"}
+    assert {row[head.index("Segment")] for row in rows} == {"At Risk"}
+
+
+def test_the_call_list_is_of_the_chosen_store_and_says_so(get, build):
+    html = get("customers", tab="lifetime", store="hielo")
+    wanted = build.call_list(store="Hielo")
+    assert len(reading.tables(html)["call-list"]) - 1 == wanted.height < build.call_list().height
+    assert f"Whom to call: {wanted.height} customers of Hielo going quiet" in html
 
 
 def test_an_undated_tab_is_of_the_exports_day_whatever_period_is_chosen(get):
@@ -180,3 +197,15 @@ def test_an_undated_tab_is_of_the_exports_day_whatever_period_is_chosen(get):
         assert "As of 5 March 2026" in html and 'aria-label="Period"' not in html
         assert reading.tables(html) == reading.tables(get(page, tab=tab))
         assert 'name="period" value="2025-03"' in html, "the period would be lost on the next tab"
+
+
+@pytest.mark.parametrize("tab", ["acquisition", "segmentation", "per-customer"])
+def test_a_segment_is_compared_with_nothing_in_cards_charts_or_tables(build, tab):
+    """Who is in it is decided by the very months that a change would compare."""
+    moved = re.compile(r"[+\N{MINUS SIGN}][\d.,]+ (?:%|pp)")
+    for segment in ({}, {"segment": "champions"}):
+        state = state_of(build, "customers", tab=tab, period="2026-02", **segment)
+        shown = [(chart["figure"], chart["table"].rows) for chart in blocks.charts(state)]
+        parts = [part["change"] for card in cards.cards(state) for part in card["parts"]]
+        for what in (str(shown), str([card["changes"] for card in cards.cards(state)]), str(parts)):
+            assert bool(moved.search(what)) == (not segment), (tab, segment)

@@ -403,8 +403,9 @@ def test_the_file_has_every_row_of_the_list_as_it_is_found(as_, golden_data):
     client = as_("layla")
 
     def lines_of(query: str) -> list[dict]:
+        """Of the list, which stands below the split."""
         text = client.get(f"/follow/executive/revenue/export.csv?{query}").content.decode("utf-8-sig")
-        return list(csv.DictReader(io.StringIO(text)))
+        return list(csv.DictReader(io.StringIO(text.split("\r\n\r\n", 1)[1].split("\r\n", 1)[1], newline="")))
 
     lines = lines_of("period=2026-02&store=hielo&sort=name")
     assert list(lines[0]) == ["Customer", "Name", "Their store", "Area", "Revenue (Dhs)"]
@@ -414,6 +415,13 @@ def test_the_file_has_every_row_of_the_list_as_it_is_found(as_, golden_data):
     assert names == sorted(names) and len(lines) > 50
     orders = [line["Order"] for line in lines_of("period=2026-02&show=rows&q=S-")]
     assert orders and all(order.startswith("S-") for order in orders)
+    text = client.get("/follow/executive/revenue/export.csv?period=2026-02").content.decode("utf-8-sig")
+    split = list(csv.DictReader(io.StringIO(text.split("\r\n\r\n")[0].split("\r\n", 1)[1], newline="")))
+    stores = queries.current().query(["revenue"], "month", split="store", since="2026-02", until="2026-02")
+    assert text.startswith("Revenue by store\r\n") and len(split) == 2
+    assert {line["Store"]: float(line["Revenue (Dhs)"]) for line in split} == dict(
+        stores.select("store", "revenue").iter_rows()
+    )
     book = client.get("/follow/executive/revenue/export.xlsx?period=2026-02")
     assert book.content[:2] == b"PK" and "revenue-customers-2026-02.xlsx" in book["Content-Disposition"]
 

@@ -140,6 +140,17 @@ def test_links_lead_to_a_tab_that_is_there(said):
         assert params["store"] == slug[row["store"]]
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_tab_that_a_rule_leads_to_shows_its_figure(rule):
+    tab = DASHBOARDS[rule.page].tab(rule.tab)
+    if rule.metric in METRICS:
+        assert rule.metric in tab.metrics
+        assert not rule.split or rule.metric in tab.splits[rule.split]
+    else:
+        assert "owed" in {block.name for block in tab.facts}
+    assert not (tab.monthly and rule.grain == "week")
+
+
 def test_two_splits_at_once_answer_as_the_filter_does(golden):
     both = queries.query(golden, ["stops", "collection_rate"], "month", split=("store", "area"), since="2025-03")
     assert both.columns == ["period", "store", "area", "stops", "collection_rate"]

@@ -144,6 +144,7 @@ def test_every_table_can_be_taken_by_itself(as_, golden_data, build, page, tab):
 def test_who_is_kept_to_a_store_takes_its_figures_alone(as_, golden_data):
     wanted = csv_tables(as_("layla").get("/executive/export.csv?tab=snapshot&period=2026-02&store=hielo").content)
     client = as_("hala")
-    mine = csv_tables(client.get("/executive/export.csv?tab=snapshot&period=2026-02&store=moon-walk").content)
+    assert client.get("/executive/export.csv?tab=snapshot&period=2026-02&store=moon-walk").status_code == 403
+    mine = csv_tables(client.get("/executive/export.csv?tab=snapshot&period=2026-02").content)
     assert mine["Snapshot"] == wanted["Snapshot"]
     assert client.get("/finance/export.csv?tab=concentration&table=top-customers").status_code == 404

@@ -48,9 +48,9 @@ class Visitor:
         page.on("requestfailed", lambda r: self.complaints.append(f"{r.url}: {r.failure}"))
         page.on("response", lambda r: r.status >= 400 and self.complaints.append(f"{r.status} {r.url}"))
 
-    def open(self, query: str = "") -> Page:
-        """Executive Pulse at this query, its charts painted."""
-        self.page.goto(f"{self.base}/executive/{query}")
+    def open(self, path: str = "") -> Page:
+        """A page, its charts painted: "/customers/?tab=cohort", or a query of Executive Pulse alone."""
+        self.page.goto(self.base + (path if path.startswith("/") else f"/executive/{path}"))
         return self.painted()
 
     def painted(self) -> Page:

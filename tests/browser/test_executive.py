@@ -1,51 +1,20 @@
-"""Executive Pulse in a real Chromium."""
+"""Executive Pulse in a real Chromium: what its controls, charts and keys do. How every tab looks: test_tabs.py."""
 
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from analytics import queries
 from analytics.dashboards.executive import EXECUTIVE
 from analytics.formats import with_unit
 from tests.browser.conftest import WIDTHS
+from tests.browser.test_tabs import serious
 
 pytestmark = pytest.mark.browser
 
-TABS = [tab.slug for tab in EXECUTIVE.tabs]
 CHARTS = {tab.slug: len(tab.charts) for tab in EXECUTIVE.tabs}
 METRICS = ("customers", "items", "revenue", "stops")
-
-
-def check(visitor, tab: str, query: str) -> None:
-    """The tab at this query paints all its charts, fits its window and complains of nothing."""
-    page = visitor.open(query)
-    assert page.locator("#charts .js-plotly-plot").count() == CHARTS[tab]
-    for chart in page.locator("#charts .js-plotly-plot").all():
-        bars = chart.locator(".barlayer .trace").first.locator(".point path")
-        assert bars.count() >= 6
-        assert sum((path.bounding_box() or {"height": 0})["height"] for path in bars.all()) > 20, "no bar has a height"
-    assert page.locator("#waiting:visible, #late:visible, #failure > *").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-    assert visitor.complaints == []
-
-
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-@pytest.mark.parametrize("tab", TABS)
-def test_every_tab_paints_without_a_complaint(visit, tab, width):
-    check(visit(width), tab, f"?tab={tab}")
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 768, 1440, 1920])
-@pytest.mark.parametrize("grain", ["month", "week"])
-@pytest.mark.parametrize("tab", TABS)
-def test_every_tab_in_every_grain_width_and_scheme(visit, tab, grain, width, scheme):
-    visitor = visit(width, scheme)
-    check(visitor, tab, f"?tab={tab}&grain={grain}")
-    serious(visitor.page)
 
 
 def shown(page) -> dict[str, str]:
@@ -154,21 +123,6 @@ def test_charts_that_fail_say_so(visit, monkeypatch):
     page.get_by_text(dash_app.FAILED).wait_for()
     page.locator("[data-table=revenue-bars] summary").click()
     assert "Dec 2025" in page.locator("[data-table=revenue-bars] tr.chosen").inner_text()
-
-
-def serious(page) -> None:
-    """No serious or critical finding of axe."""
-    found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
-    assert [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found] == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("tab", TABS)
-def test_axe_finds_nothing_serious(visit, tab, scheme):
-    page = visit(scheme=scheme).open(f"?tab={tab}")
-    for summary in page.locator("#charts summary").all():
-        summary.click()
-    serious(page)
 
 
 def test_the_keyboard_reaches_every_control_in_order(visit):

@@ -98,7 +98,7 @@ def test_items_open_beneath_their_order_by_keyboard(visit):
     lines = page.locator("#history details").first
     lines.locator("summary").focus()
     page.keyboard.press("Enter")
-    expect(lines.locator("li").first).to_be_visible()
+    expect(page.locator("#history tr.lines li").first).to_be_visible()
     bars = page.locator("#months .col b")
     assert max((b.bounding_box() or {"height": 0})["height"] for b in bars.all()) > 60, "no bar has a height"
     page.locator("#months summary").click()

@@ -222,7 +222,8 @@ def test_what_depends_on_the_database_on_postgresql():
         pytest.fail("PostgreSQL is not installed: `make test` installs it (Debian: apt-get install postgresql)")
     child = (
         'export DATABASE_URL="postgres://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/postgres"; '
-        f'exec "{sys.executable}" -m pytest -q -p no:cacheprovider -m postgresql tests/operations'
+        f'exec "{sys.executable}" -m pytest -q -p no:cacheprovider -m postgresql '
+        "tests/operations tests/analytics/test_models.py"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MOONWALK_", "PYTEST_"))}
     run = subprocess.run(["pg_virtualenv", "bash", "-c", child], cwd=ROOT, env=environment, capture_output=True,

@@ -1,0 +1,153 @@
+"""Everybody's first page: the way to their pages, and what needs attention today."""
+
+import json
+import re
+from datetime import datetime
+from html import unescape
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from analytics import access, queries
+from analytics.templatetags import moonwalk
+from tests.analytics import reading
+from tests.conftest import CAST
+
+pytestmark = pytest.mark.django_db
+DOORS = {
+    "root": ["/executive/", "/customers/", "/operations/", "/finance/", "/admin/operations/order/"],
+    "layla": ["/executive/", "/customers/", "/operations/", "/finance/"],
+    "hala": ["/executive/", "/customers/", "/operations/", "/finance/"],
+    "omar": ["/executive/", "/customers/"],
+    "sara": ["/executive/", "/operations/"],
+    "farid": ["/executive/", "/finance/", "/admin/operations/order/"],
+    "dana": ["/admin/operations/order/"],
+}
+
+
+@pytest.fixture
+def home(as_, golden_data, monkeypatch):
+    """home("omar") is the page for Omar, on the day after the exports or as many days later as `age` says."""
+
+    def get(name: str, age: int = 1) -> str:
+        now = datetime(2026, 3, 5 + age, 9, tzinfo=ZoneInfo("Asia/Dubai"))
+        monkeypatch.setattr(moonwalk.timezone, "now", lambda: now)
+        response = as_(name).get("/")
+        assert response.status_code == 200
+        return response.content.decode()
+
+    return get
+
+
+def attention(html: str) -> list[tuple[str, str]]:
+    """(words, address or "") of each thing that needs attention."""
+    part = html.split("<h2>Needs attention</h2>")[1].split("</section>")[0]
+    rows = re.findall(r"<li.*?</li>", part, re.S)
+    return [
+        (reading.words(row), unescape(found[1]) if (found := re.search(r'href="([^"]+)"', row)) else "")
+        for row in rows
+    ]  # fmt: skip
+
+
+def test_every_role_is_looked_at():
+    assert set(DOORS) | {"noor"} == {"root", *CAST}
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_it_leads_each_to_their_pages(home, name):
+    html = home(name)
+    doors = re.search(r'<section aria-label="Pages".*?</section>', html, re.S)[0]
+    assert re.findall(r'<a class="card door" href="([^"]+)"', doors) == DOORS[name]
+    assert doors.count("<b>") == len([s for s in re.findall(r"<span>([^<]*)</span>", doors) if s])
+
+
+def test_a_person_without_a_role_is_told_whom_to_ask(home):
+    html = home("noor")
+    assert "Needs attention" not in html and 'class="card door"' not in html
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_what_needs_attention_leads_where_the_reader_may_go(home, name, as_):
+    rows = attention(home(name))
+    insights = [(text, url) for text, url in rows if re.match(r"/(executive|customers|operations|finance)/\?", url)]
+    client = as_(name)
+    for text, url in insights:
+        assert url.split("?")[0] in DOORS[name], text
+        response = client.get(url)
+        assert response.status_code == 200
+        assert reading.messages(response.content.decode()) == [], url
+
+
+def test_all_that_needs_attention_in_the_last_month_and_week_is_there(home):
+    build = queries.current()
+    wanted = [
+        row["headline"]
+        for grain, period in (("month", "2026-02"), ("week", "2026-W09"))
+        for row in build.insights(grain)
+        if row["period"] == period and row["tone"] == "negative"
+    ]
+    assert len(wanted) >= 3
+    said = [text for text, url in attention(home("layla")) if "▼" in text and "?" in url]
+    assert [next(h for h in wanted if h in text) for text in said] == wanted
+    assert all(re.search(r"(Feb 2026|Week 9, 2026): ", text) for text in said)
+
+
+def test_who_is_kept_to_a_store_hears_of_that_store(home):
+    mine = {row["headline"] for g in ("month", "week") for row in queries.current(only="Hielo").insights(g)}
+    rows = [(text, url) for text, url in attention(home("hala")) if "?" in url]
+    assert rows
+    for text, url in rows:
+        assert any(headline in text for headline in mine)
+        assert "store=hielo" in url
+
+
+@pytest.mark.parametrize(("age", "stale"), [(2, False), (3, True)])
+def test_it_tells_of_stale_data(home, age, stale):
+    said = " ".join(text for text, _ in attention(home("omar", age)))
+    assert ("The data is 3 days old It reaches to 4 Mar 2026." in said) is stale
+
+
+def test_it_tells_of_rejected_rows_and_leads_who_may_to_them(home, as_):
+    where = {name: dict(attention(home(name))) for name in ("layla", "farid", "root")}
+    for name, rows in where.items():
+        (url,) = [url for text, url in rows.items() if "4 rows of the last exports are left out" in text]
+        assert bool(url) == (as_(name).get("/admin/operations/refreshrun/").status_code == 200), name
+    assert any("/admin/operations/refreshrun/" in url for url in where["root"].values())
+
+
+def test_nothing_to_say_is_said(home, monkeypatch):
+    monkeypatch.setattr(queries.Snapshot, "insights", lambda *_: [])
+    real = queries.Warehouse.manifest
+
+    def clean(self, build_id):
+        manifest = json.loads(json.dumps(real(self, build_id), default=str))
+        for kind in manifest["files"].values():
+            kind["quarantined"] = {}
+        return manifest
+
+    monkeypatch.setattr(queries.Warehouse, "manifest", clean)
+    html = home("layla")
+    assert "Nothing stands out in Feb 2026 and Week 9, 2026, the data is fresh and every row was read." in html
+    assert attention(html) == []
+
+
+@pytest.mark.parametrize(("name", "leads"), [("layla", "/executive/"), ("dana", None)])
+def test_before_anything_was_loaded_it_says_where_to_read_how(as_, data_dir, name, leads):
+    html = as_(name).get("/").content.decode()
+    assert "There is no data yet." in html
+    part = html.split("<h2>Needs attention</h2>")[1].split("</section>")[0]
+    assert re.findall(r'href="([^"]+)"', part) == ([leads] if leads else [])
+
+
+def test_data_that_cannot_be_opened_breaks_no_home(as_, golden_data, settings):
+    settings.WAREHOUSE_KEY = "the wrong one"
+    html = unescape(as_("layla").get("/").content.decode())
+    assert re.search(r'role="alert">[^<]*MOONWALK_WAREHOUSE_KEY', html) and 'class="card door"' in html
+
+
+def test_the_doors_are_the_menu(home):
+    for name in DOORS:
+        html = home(name)
+        menu = re.search(r'<nav class="pages".*?</nav>', html, re.S)[0]
+        assert re.findall(r'href="([^"]+)"', menu) == DOORS[name]
+    assert all(page.about for page in access.PAGES.values() if page.menu and page.url())
