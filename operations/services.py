@@ -121,6 +121,14 @@ def _own_of_today(row, user) -> bool:
     return row.created_by_id == user.pk and timezone.localdate(row.created_at) == timezone.localdate()
 
 
+def may_void(row: Payment | FollowUp, user) -> bool:
+    """May this person undo this payment or follow-up: their own of today, or any with the right to void?"""
+    name = row._meta.model_name
+    return user.has_perm(f"operations.add_{name}") and (
+        user.has_perm(f"operations.void_{name}") or _own_of_today(row, user)
+    )
+
+
 def _day(day: date) -> str:
     return date_format(day, "j M Y")
 
@@ -233,7 +241,7 @@ def _void(payment: Payment, reason: str, user, request_key: UUID) -> tuple[Payme
         raise Refused(f"Payment {payment.pk} is itself the undoing of another one: record the payment again instead.")
     if hasattr(payment, "voided_by"):
         return payment.voided_by, False
-    if not (user.has_perm("operations.void_payment") or _own_of_today(payment, user)):
+    if not may_void(payment, user):
         raise PermissionDenied("Only your own payments of today can be undone with your account (void_payment).")
     if Payment.objects.filter(order_id=payment.order_id, request_key=request_key).exists():
         raise Refused("This form was sent before: open the page again.")
@@ -350,7 +358,7 @@ def followup_void(followup_id: int, *, reason: str = "", user) -> FollowUp:
         found.refresh_from_db()
         if found.voided_at:
             return found
-        if not (user.has_perm("operations.void_followup") or _own_of_today(found, user)):
+        if not may_void(found, user):
             raise PermissionDenied("Only your own follow-ups of today can be undone with your account (void_followup).")
         found.voided_by, found.voided_at = user, timezone.now()
         found.void_reason = _text(reason, 300, "The reason")
