@@ -155,11 +155,13 @@ def order_mark_paid(
     note: str = "",
     user,
     request_key: UUID,
+    total: Decimal | None = None,
 ) -> list[Payment]:
     """Record that these orders were paid in full: a payment of its balance for each that has one.
 
     Orders already settled are passed over. The same request_key again gives the payments made the first time. Refused
-    for a day that can't be, a method that is none, an order that the latest export no longer has.
+    for a day that can't be, a method that is none, an order that the latest export no longer has. total: what the
+    person was told they owe together; Refused when that is no longer so.
     """
     with _writing(user, "add_payment"):
         orders = _lock(orders_for(user), order_ids, "order")
@@ -167,6 +169,9 @@ def order_mark_paid(
             return made
         due = _balances(orders)
         parts = [(order, due[order.pk]) for order in orders if due[order.pk]]
+        owed = sum((part for _, part in parts), NOTHING)
+        if total is not None and owed != total:
+            raise Refused(f"Meanwhile these orders owe {_money(owed)}, no longer {_money(total)}: look again.")
         return _record(parts, method, paid_on, reference, note, user, request_key)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from operations import views
+from operations import actions, views
 
 urlpatterns = [
     path("upload/", views.upload, name="upload"),
@@ -12,4 +12,7 @@ urlpatterns = [
     path("upload/<slug:upload_id>/publish/", views.upload_publish, name="upload_publish"),
     path("upload/<slug:upload_id>/discard/", views.upload_discard, name="upload_discard"),
     path("upload/<slug:upload_id>/rejected/<slug:kind>/", views.upload_rejected, name="upload_rejected"),
+    # What is done to customers, and their statements
+    path("act/<slug:what>/", actions.act, name="act"),
+    path("statement.<str:form>", actions.statement, name="statement"),
 ]

@@ -1,0 +1,158 @@
+"""The pages of actions: a form on a page of its own or as a part for the dialog (static/operations/act.js), what comes
+after it, and statements as files. What each action is: acts.py."""
+
+import logging
+import subprocess
+from dataclasses import replace
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.encoding import iri_to_uri
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods
+
+from analytics.access import contacts_of, page_required
+from analytics.dashboards import frame
+from analytics.exports import TYPES
+from operations import statements
+from operations.acts import ACTS, Act, may
+from operations.models import Language
+from operations.scope import customers_for
+from operations.services import Refused
+
+log = logging.getLogger(__name__)
+PDF = "application/pdf"
+
+
+@page_required("receivables")
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request: HttpRequest, what: str) -> HttpResponse:
+    """An action's form; POST does it. Without a request_key a POST only opens the form: so many customers may be
+    chosen that they don't fit into an address. So does one with `look`, which keeps what was filled in."""
+    if what not in ACTS:
+        raise Http404
+    if not may(request.user, what):
+        raise PermissionDenied
+    try:
+        doing = ACTS[what](request)
+        filled = request.method == "POST" and "request_key" in request.POST
+        if not filled:
+            doing.check()
+            return _show(request, doing, doing.form())
+    except Refused as error:
+        return _refused(request, ACTS[what].title, str(error))
+    form = doing.form(request.POST)
+    valid = form.is_valid()
+    if "look" in request.POST:
+        return _show(request, doing, form)
+    if valid:
+        try:
+            return _after(request, doing, doing.do(form.cleaned_data))
+        except Refused as error:
+            form.add_error(None, str(error))
+    return _show(request, doing, form, 400)
+
+
+def back_of(request: HttpRequest, doing: Act | None = None) -> str:
+    """Where a form leads afterwards: `back` if it is an address of this site, else the customer, else the worklist."""
+    back = request.POST.get("back") or request.GET.get("back") or ""
+    if back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None):
+        return iri_to_uri(back)
+    one = doing.single if doing else None
+    return reverse("customer", args=[one.pk]) if one else reverse("receivables")
+
+
+def _is_part(request: HttpRequest) -> bool:
+    return request.headers.get("X-Part") == "1"
+
+
+def _answer(request: HttpRequest, context: dict, status: int = 200) -> HttpResponse:
+    """A page, or only its part for the dialog. It names customers: no cache keeps it."""
+    part = _is_part(request)
+    context |= {"here": "receivables", "part": part, "h": "h2" if part else "h1"}
+    response = render(request, "operations/act_part.html" if part else "operations/act.html", context, status=status)
+    response["Cache-Control"] = "private, no-store"
+    response["Vary"] = "X-Part, Cookie"
+    if part:
+        response["X-Part"] = "1"
+    return response
+
+
+def _show(request: HttpRequest, doing: Act, form, status: int = 200) -> HttpResponse:
+    context = {
+        "doing": doing, "form": form, "back": back_of(request, doing), "kept": doing.kept(), "title": doing.title,
+        "action": request.path, "body": f"operations/act_{doing.template}.html",
+    }  # fmt: skip
+    return _answer(request, context | doing.context(form), status)
+
+
+def _refused(request: HttpRequest, title: str, text: str) -> HttpResponse:
+    """There is no form to show, and why."""
+    context = {"title": title, "refused": text, "back": back_of(request)}
+    return _answer(request, context, 200 if request.method == "GET" else 400)
+
+
+def _after(request: HttpRequest, doing: Act, done) -> HttpResponse:
+    getattr(messages, done.level)(request, done.text, extra_tags=f"undo {done.undo}" if done.undo else "")
+    following = back_of(request, doing)
+    if _is_part(request):
+        return HttpResponse(status=204, headers={"X-Next": following})
+    response = HttpResponseRedirect(following)
+    response.status_code = 303
+    return response
+
+
+# --- Statements ----------------------------------------------------------------------------------------------------
+
+
+@page_required("receivables")
+@require_http_methods(["GET", "HEAD", "POST"])
+def statement(request: HttpRequest, form: str) -> HttpResponse:
+    """Statements of account: of one customer as PDF or XLSX, of several as one PDF.
+
+    language: en or ar, else each customer's own; download=1: as a file instead of in the browser.
+    """
+    if form not in ("pdf", "xlsx"):
+        raise Http404
+    said = request.POST if request.method == "POST" else request.GET
+    ids = list(dict.fromkeys(value for value in said.getlist("customer") if value))
+    try:
+        content, name = _statement_file(request.user, ids, form, said.get("language", ""))
+    except Refused as error:
+        return _refused(request, "Statement of account", str(error))
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        log.error("a statement could not be made: %s", type(error).__name__)
+        return _refused(request, "Statement of account", "The statement could not be made. Try again in a minute.")
+    where = "attachment" if form == "xlsx" or said.get("download") else "inline"
+    headers = {"Content-Disposition": f'{where}; filename="{name}"', "Cache-Control": "private, no-store"}
+    return HttpResponse(content, content_type=PDF if form == "pdf" else TYPES[form], headers=headers)
+
+
+def _statement_file(user, ids: list[str], form: str, language: str) -> tuple[bytes, str]:
+    """Content and name. Refused, in words, for none, for too many, for a language that is none."""
+    if not ids:
+        raise Refused("Choose a customer first.")
+    if language and language not in Language.values:
+        raise Refused("A statement is in English (en) or Arabic (ar).")
+    if form == "xlsx" and len(ids) > 1:
+        raise Refused("A workbook holds the statement of one customer: several go into one PDF.")
+    if len(ids) > statements.MOST:
+        raise Refused(f"{len(ids):,} statements are too many at once; print up to {statements.MOST}.")
+    if any("\x00" in pk for pk in ids) or customers_for(user).filter(pk__in=ids).count() < len(ids):
+        raise Http404
+    found = [reachable(s, user) for s in statements.statements_of(ids, user, language=language or None)]
+    first, business = found[0], frame.business()
+    if form == "xlsx":
+        return statements.statement_xlsx(first, business), statements.file_name(first, "xlsx")
+    name = statements.file_name(first, "pdf") if len(found) == 1 else f"statements-{first.as_of.isoformat()}.pdf"
+    return statements.statements_pdf(found, business), name
+
+
+def reachable(found: statements.Statement, user) -> statements.Statement:
+    """A statement without what this person may not see of how to reach its customer."""
+    ways = contacts_of(user)
+    party = replace(found.customer, **{way: "" for way in ("phone", "email") if way not in ways})
+    return replace(found, customer=party)

@@ -1,0 +1,303 @@
+"""What staff do to customers at the desk, one class an action: about whom, the form as it opens, what it does.
+
+The pages around them (dialog, redirects, messages) are actions.py's. An action reads its subject from the address or
+the form (customer=, order=, payment=, followup=, field=) as far as its person may see it: of anything else it says
+that it isn't there (Http404). What makes no sense is Refused, in words.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db.models import F
+from django.db.models.functions import Coalesce
+from django.http import Http404
+from django.utils import timezone
+
+from analytics.dashboards import frame
+from operations import forms, services
+from operations.models import Customer, Order
+from operations.money import NOTHING, oldest_first
+from operations.scope import customers_for, orders_for
+from operations.services import MOST_AT_ONCE, Refused
+from operations.statements import day_words, money_words
+
+PRESENTLY = "Dashboards update shortly."
+
+
+def money(amount: Decimal) -> str:
+    """Dhs 1,234.50"""
+    return money_words(amount, frame.business(), "en")
+
+
+def who(customers: list[Customer]) -> str:
+    """Dana Haddad; 3 customers."""
+    return (customers[0].shown_name or customers[0].pk) if len(customers) == 1 else f"{len(customers):,} customers"
+
+
+def counted(n: int, word: str) -> str:
+    """1 order, 2 orders"""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an action did. undo: "payments 12,13" for messages.html; level: of its message; sent: a Message to open."""
+
+    text: str
+    undo: str = ""
+    level: str = "success"
+    sent: object = None
+
+
+@dataclass
+class Row:
+    """An open order in the form of a payment: what it owes, whether it is chosen, what of the amount it would get."""
+
+    order: Order
+    balance: Decimal
+    chosen: bool = True
+    part: Decimal = NOTHING
+
+
+class Act:
+    """One action for one request."""
+
+    title = button = template = ""
+    permission = ""  # of operations
+    many = False  # may be done for several customers at once
+    form_class = forms.ActForm
+
+    def __init__(self, request):
+        self.request, self.user, self.today = request, request.user, timezone.localdate()
+        self.said = request.POST if request.method == "POST" else request.GET
+        self.customers: list[Customer] = []
+        self.read()
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a parameter, each once, in the order given. Refused when there are too many."""
+        found = list(dict.fromkeys(value for value in self.said.getlist(name) if value))
+        if len(found) > MOST_AT_ONCE:
+            raise Refused(f"{len(found):,} are too many at once; choose up to {MOST_AT_ONCE:,}.")
+        if any("\x00" in value for value in found):
+            raise Http404
+        return found
+
+    def numbers(self, name: str) -> list[int]:
+        """all() of a parameter that holds row numbers."""
+        found = self.all(name)
+        if not all(value.isascii() and value.isdigit() and len(value) < 19 for value in found):
+            raise Http404
+        return [int(value) for value in found]
+
+    def read(self) -> None:
+        """Find the customers. Refused without one."""
+        self.customers = self.customers_of(self.all("customer"))
+        if not self.customers:
+            raise Refused("Choose a customer first.")
+        if len(self.customers) > 1 and not self.many:
+            raise Refused("This is done for one customer at a time.")
+
+    def customers_of(self, ids: list[str]) -> list[Customer]:
+        found = customers_for(self.user).select_related("assigned_to").in_bulk(ids)
+        if len(found) < len(ids):
+            raise Http404
+        return [found[pk] for pk in ids]
+
+    @property
+    def customer(self) -> Customer:
+        return self.customers[0]
+
+    @property
+    def single(self) -> Customer | None:
+        """The one customer it is about, if it is one."""
+        return self.customers[0] if len(self.customers) == 1 else None
+
+    def check(self) -> None:
+        """Before an empty form is shown: Refused where there is nothing to do."""
+
+    def initial(self) -> dict:
+        return {}
+
+    def form(self, data=None):
+        return self.form_class(data, self.initial())
+
+    def kept(self) -> list[tuple[str, str]]:
+        """The subject, as hidden fields of the form."""
+        return [("customer", customer.pk) for customer in self.customers]
+
+    def context(self, form) -> dict:
+        """What the form's template needs beside the form."""
+        return {}
+
+    def do(self, data: dict) -> Done:
+        """Do it, through services."""
+        raise NotImplementedError
+
+    def open_orders(self, customers: list[Customer]) -> list[Order]:
+        """Their orders with something to pay, with `balance`, the oldest first."""
+        found = orders_for(self.user).outstanding().filter(customer__in=[c.pk for c in customers])
+        return list(found.order_by(Coalesce("placed", "cleaned"), "pk"))
+
+
+class Pay(Act):
+    """Money that came in: an amount of one customer, over their orders or the chosen ones, the oldest first; or all
+    that several customers owe."""
+
+    title, button, template = "Mark as paid", "Record payment", "pay"
+    permission, many = "add_payment", True
+
+    def read(self) -> None:
+        orders, ids = self.all("order"), self.all("customer")
+        given = {o.pk: o for o in orders_for(self.user).with_balance().filter(pk__in=orders)} if orders else {}
+        if len(given) < len(orders):
+            raise Http404
+        ids = list(dict.fromkeys([*ids, *(given[pk].customer_id for pk in orders)]))
+        self.customers = self.customers_of(ids)
+        if not ids:
+            raise Refused("Choose a customer or an order first.")
+        self.bulk = len(ids) > 1
+        sent = "request_key" in self.said  # then the orders named are all it is about
+        rows = {} if sent or (self.bulk and orders) else {o.pk: o for o in self.open_orders(self.customers)}
+        if sent and not self.bulk:  # those that were not chosen stay in the form
+            rows = {o.pk: o for o in self.open_orders(self.customers)}
+        everything = sorted((rows | given).values(), key=lambda o: (str(o.placed or o.cleaned or "9"), o.pk))
+        chosen = set(orders) if orders or sent else set(rows)
+        self.rows = [Row(order, order.balance, order.pk in chosen) for order in everything]
+        if self.bulk and len(self.rows) > MOST_AT_ONCE:
+            raise Refused(f"{len(self.rows):,} orders are too many at once; choose up to {MOST_AT_ONCE:,}.")
+
+    @property
+    def chosen(self) -> list[Row]:
+        return [row for row in self.rows if row.chosen]
+
+    @property
+    def owed(self) -> Decimal:
+        """By the chosen orders."""
+        return sum((row.balance for row in self.chosen), NOTHING)
+
+    def check(self) -> None:
+        if self.owed:
+            return
+        if self.all("order"):
+            raise Refused(f"{counted(len(self.chosen), 'order').capitalize()}: nothing is left to pay.")
+        raise Refused(f"{who(self.customers)}: nothing is owed.")
+
+    def initial(self) -> dict:
+        found = {"method": services.payment_methods()[0], "paid_on": self.today}
+        return found | ({"total": self.owed} if self.bulk else {"amount": self.owed})
+
+    def form(self, data=None):
+        form = forms.PayForm(data, self.initial(), methods=services.payment_methods(), today=self.today)
+        if self.bulk:
+            del form.fields["amount"]
+        else:
+            del form.fields["total"]
+        return form
+
+    def kept(self) -> list[tuple[str, str]]:
+        orders = [("order", row.order.pk) for row in self.chosen] if self.bulk else []
+        return super().kept() + orders
+
+    def context(self, form) -> dict:
+        """rows with their parts of the amount; by customer where there are several."""
+        amount = self._amount(form)
+        try:
+            parts = dict(oldest_first(amount, [(row.order.pk, row.balance) for row in self.chosen]))
+        except ValueError:
+            parts = {}
+        for row in self.rows:
+            row.part = parts.get(row.order.pk, NOTHING)
+        lines = {c.pk: {"customer": c, "orders": 0, "sum": NOTHING} for c in self.customers}
+        for row in self.chosen:
+            lines[row.order.customer_id]["orders"] += bool(row.balance)
+            lines[row.order.customer_id]["sum"] += row.balance
+        return {
+            "rows": self.rows, "bulk": self.bulk, "owed": self.owed, "lines": list(lines.values()),
+            "paid_orders": len(parts), "paid_sum": sum(parts.values(), NOTHING),
+            "everything": sum((row.balance for row in self.rows), NOTHING),
+        }  # fmt: skip
+
+    def _amount(self, form) -> Decimal:
+        if self.bulk or not form.is_bound:
+            return self.owed
+        return getattr(form, "cleaned_data", {}).get("amount") or self.owed
+
+    def do(self, data: dict) -> Done:
+        orders = [row.order.pk for row in self.chosen]
+        if not orders:
+            raise Refused("Choose at least one order.")
+        paying = {k: data[k] for k in ("method", "paid_on", "reference", "note", "request_key")} | {"user": self.user}
+        if data.get("amount"):
+            made = services.customer_pay(self.customer.pk, data["amount"], order_ids=orders, **paying)
+        else:
+            made = services.order_mark_paid(orders, total=data.get("total"), **paying)
+        if not made:
+            return Done("Nothing was recorded: these orders are settled already.", level="warning")
+        paid = {row.order.pk: row.order.customer_id for row in self.rows}
+        whose = {paid[payment.order_id] for payment in made}
+        people = [customer for customer in self.customers if customer.pk in whose]
+        text = f"Recorded {money(sum(payment.amount for payment in made))} of {who(people)} for "
+        numbers = ",".join(str(payment.pk) for payment in made)
+        return Done(f"{text}{counted(len(made), 'order')}. {PRESENTLY}", f"payments {numbers}")
+
+
+class Note(Act):
+    """A note or a contact, and what comes next."""
+
+    title, button, template, permission = "Add a note", "Save note", "note", "add_followup"
+
+    def read(self) -> None:
+        self.given = self.all("order")[:1]
+        order = orders_for(self.user).filter(pk__in=self.given).first()
+        if self.given and order is None:
+            raise Http404
+        ids = self.all("customer") or ([order.customer_id] if order else [])
+        if order and ids != [order.customer_id]:
+            raise Http404
+        self.customers = self.customers_of(ids)
+        if not ids:
+            raise Refused("Choose a customer first.")
+        if len(ids) > 1:
+            raise Refused("A note is written for one customer at a time.")
+
+    def initial(self) -> dict:
+        known = dict(forms.ALL_CHANNELS)
+        channel = self.said.get("channel", "")
+        return {"channel": channel if channel in known else "note", "order": "".join(self.given)}
+
+    def form(self, data=None):
+        theirs = orders_for(self.user).filter(customer=self.customer)
+        latest = theirs.order_by(F("placed").desc(nulls_last=True), "-pk").values_list("pk", flat=True)[:30]
+        orders = list(dict.fromkeys([*self.given, *(o.pk for o in self.open_orders(self.customers)), *latest]))
+        return forms.NoteForm(data, self.initial(), orders=orders, today=self.today)
+
+    def context(self, form) -> dict:
+        return {"presets": presets(self.today)}
+
+    def do(self, data: dict) -> Done:
+        made = services.note_add(
+            self.customer.pk, data["note"], order_id=data.get("order") or None, channel=data["channel"],
+            outcome=data["outcome"], next_action_on=data["next_action_on"], user=self.user,
+            request_key=data["request_key"],
+        )  # fmt: skip
+        what = "Note" if made.channel == "note" else made.get_channel_display().capitalize()
+        what = {"Whatsapp": "WhatsApp message"}.get(what, what)
+        then = f" Next action on {day_words(made.next_action_on, 'en')}." if made.next_action_on else ""
+        return Done(f"{what} recorded for {who(self.customers)}.{then}", f"followups {made.pk}")
+
+
+def presets(today) -> list[tuple[str, str]]:
+    """(words, day) of days that a form offers at a click: the week ends on Sunday, as everywhere here."""
+    end = today + timedelta(6 - today.weekday())
+    found = [("Tomorrow", today + timedelta(1)), ("In 3 days", today + timedelta(3)),
+             ("End of the week", end), ("In a week", today + timedelta(7))]  # fmt: skip
+    return [(words, day.isoformat()) for words, day in found if day > today]
+
+
+ACTS: dict[str, type[Act]] = {"pay": Pay, "note": Note}
+
+
+def may(user, what: str) -> bool:
+    """May this person do such an action at all? (Which rows: services and scope say.)"""
+    return what in ACTS and user.has_perm(f"operations.{ACTS[what].permission}")

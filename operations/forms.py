@@ -1,0 +1,103 @@
+"""What a person fills in for an action of the desk. A form says whether something is a day, a sum or one of the
+choices; whether it makes sense is for services to say."""
+
+import re
+from uuid import uuid4
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from operations.models import CONTACT, Channel, Outcome
+from operations.services import TOO_MUCH
+
+AGAIN = "Something of this form was lost on the way: open it again."
+CHANNELS = [(c.value, "E-mail" if c == Channel.EMAIL else c.label.capitalize()) for c in CONTACT]
+CHANNELS = [(value, "WhatsApp" if value == Channel.WHATSAPP else label) for value, label in CHANNELS]
+ALL_CHANNELS = [(Channel.NOTE.value, "Note only"), *CHANNELS]
+OUTCOMES = [(o.value, o.label.capitalize()) for o in Outcome if o != Outcome.PROMISED]  # a promise has its own form
+
+
+class Amount(forms.DecimalField):
+    """A sum of money as people write it: 1,234.50. A comma that isn't before three digits is refused: 12,50 would else
+    be read as 1250."""
+
+    def __init__(self, **kwargs):
+        attrs = {"inputmode": "decimal", "autocomplete": "off", "class": "amount"}
+        super().__init__(max_digits=12, decimal_places=2, widget=forms.TextInput(attrs=attrs), **kwargs)
+
+    def to_python(self, value):
+        if isinstance(value, str):
+            value = value.strip()
+            if "," in value:
+                if not re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", value):
+                    raise ValidationError(f"“{value}” is no amount: write it like 1234.50.")
+                value = value.replace(",", "")
+        found = super().to_python(value)
+        if found is not None and not 0 < found < TOO_MUCH:
+            raise ValidationError("The amount is a number above 0.")
+        return found
+
+
+class Day(forms.DateField):
+    """A day of the calendar; `earliest`, `latest`: what the browser offers (the server asks services)."""
+
+    def __init__(self, earliest=None, latest=None, **kwargs):
+        attrs = {"type": "date"}
+        attrs |= {"min": earliest.isoformat()} if earliest else {}
+        attrs |= {"max": latest.isoformat()} if latest else {}
+        super().__init__(widget=forms.DateInput(format="%Y-%m-%d", attrs=attrs), input_formats=["%Y-%m-%d"], **kwargs)
+
+
+def _long(rows: int = 3, **attrs) -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": rows, "dir": "auto"} | attrs)
+
+
+class ActForm(forms.Form):
+    """request_key: of the form as it was opened; sent twice it does its work once."""
+
+    use_required_attribute = True
+    request_key = forms.UUIDField(widget=forms.HiddenInput, error_messages={"required": AGAIN, "invalid": AGAIN})
+
+    def __init__(self, data=None, initial=None):
+        initial = {"request_key": uuid4()} | (initial or {})
+        super().__init__(data, initial=initial, auto_id="act-%s", label_suffix="")
+
+    def clean(self):
+        for text in self.errors.get("request_key", []):
+            self.add_error(None, text)
+        return super().clean()
+
+
+class PayForm(ActForm):
+    """amount: empty is all that is owed; total: of several customers, what the person was shown."""
+
+    amount = Amount(required=False, label="Amount")
+    total = forms.DecimalField(required=False, widget=forms.HiddenInput)
+    reference = forms.CharField(
+        required=False, max_length=100, label="Reference", help_text="Receipt or transfer number, if there is one."
+    )
+    note = forms.CharField(required=False, max_length=2000, widget=_long(2), label="Note")
+
+    def __init__(self, data=None, initial=None, *, methods, today):
+        super().__init__(data, initial)
+        self.fields["method"] = forms.ChoiceField(choices=[(name, name) for name in methods], label="Paid by")
+        self.fields["paid_on"] = Day(latest=today, label="Paid on")
+        self.order_fields(["request_key", "total", "amount", "method", "paid_on", "reference", "note"])
+
+
+class NoteForm(ActForm):
+    """A note or a contact."""
+
+    channel = forms.ChoiceField(choices=ALL_CHANNELS, widget=forms.RadioSelect, label="How")
+    outcome = forms.ChoiceField(choices=[("", "–"), *OUTCOMES], required=False, label="What came of it")
+    note = forms.CharField(required=False, max_length=10_000, widget=_long(4), label="Note")
+
+    def __init__(self, data=None, initial=None, *, orders, today):
+        super().__init__(data, initial)
+        if orders:
+            choices = [("", "No order in particular"), *((pk, pk) for pk in orders)]
+            self.fields["order"] = forms.ChoiceField(choices=choices, required=False, label="About order")
+        self.fields["next_action_on"] = Day(
+            today, required=False, label="Next action on",
+            help_text="Empty: after a call, message or visit nothing is planned any more; a mere note changes no plan.",
+        )  # fmt: skip
