@@ -647,6 +647,7 @@ class RefreshRun(models.Model):
     class Trigger(models.TextChoices):
         COMMAND = "command", "command line"
         BUTTON = "button", "button"
+        UPLOAD = "upload", "uploaded files"
         SCHEDULE = "schedule", "every morning"
         ROLLBACK = "rollback", "return to an earlier build"
         PAYMENTS = "payments", "payments recorded here"

@@ -170,11 +170,19 @@ def _for_payments(run: RefreshRun | None) -> bool:
     return run is not None and run.trigger == Trigger.PAYMENTS
 
 
-def start(*, user, force: bool = False, exports_dir: Path | str = "") -> RefreshRun:
-    """Queue a refresh for somebody who pressed the button, and return its record at once.
+def start(
+    *,
+    user,
+    force: bool = False,
+    exports_dir: Path | str = "",
+    trigger: str = Trigger.BUTTON,
+    build_id: str = "",
+) -> RefreshRun:
+    """Queue a refresh for somebody who pressed a button, and return its record at once.
 
-    exports_dir: an upload's folder; none: the exports folder. With REDIS_URL a Celery worker runs it, else a thread of
-    this process. Raises RefreshBusy while one is under way, MoonwalkError when the queue can't be reached.
+    exports_dir: an upload's folder; none: the exports folder. build_id: with Trigger.ROLLBACK the build to go back to.
+    With REDIS_URL a Celery worker runs it, else a thread of this process. Raises RefreshBusy while one is under way,
+    MoonwalkError when the queue can't be reached.
     """
     held = running()
     waiting = RefreshRun.objects.filter(
@@ -184,7 +192,9 @@ def start(*, user, force: bool = False, exports_dir: Path | str = "") -> Refresh
         held = None  # the refresh waits for it
     if held or waiting:
         raise RefreshBusy(held.run if held and held.run else waiting)
-    run = services.run_queue(trigger=Trigger.BUTTON, user=user, force=force, exports_dir=str(exports_dir))
+    run = services.run_queue(
+        trigger=trigger, user=user, force=force, exports_dir=str(exports_dir), build_id=build_id
+    )
     if not settings.REDIS_URL:
         # A server that is asked to stop lets it end first (catch_up.finish).
         threading.Thread(target=_run_in_thread, args=(run.pk,), name="refresh").start()
@@ -203,6 +213,8 @@ def run_queued(run_id: int) -> RefreshRun | None:
     if run is None:
         return None
     try:
+        if run.trigger == Trigger.ROLLBACK:
+            return rollback(run.build_id, user=run.started_by, queued=run)
         return refresh(
             trigger=run.trigger, user=run.started_by, force=run.forced, exports_dir=run.exports_dir or None, queued=run
         )
@@ -218,19 +230,21 @@ def _run_in_thread(run_id: int) -> None:
         connection.close()
 
 
-def rollback(build_id: str | None = None, *, user=None) -> RefreshRun:
+def rollback(build_id: str | None = None, *, user=None, queued: RefreshRun | None = None) -> RefreshRun:
     """Go back to an earlier build (none named: the last one of other exports or code), customers and orders included.
 
     The exports of the builds left behind are not published again unless forced. Payments are not undone by this: those
-    that the earlier build did not have follow at once. Raises RefreshBusy; WarehouseError when there is no such build.
+    that the earlier build did not have follow at once. queued: the record that waited for this call. Raises
+    RefreshBusy; WarehouseError when there is no such build (of a queued one its record says so).
     """
     with _alone() as lock:
         house = warehouse()
-        _tidy_up(house)
-        target = house.earlier(build_id)
-        run = services.run_open(trigger=Trigger.ROLLBACK, user=user)
+        _tidy_up(house, but=queued)
+        target = house.earlier(build_id) if queued is None else ""
+        run = services.run_open(trigger=Trigger.ROLLBACK, user=user, queued=queued)
         lock.attach(run)
         with _recorded(run):
+            target = target or house.earlier(build_id)
             manifest = house.manifest(target) | {"seconds": {}}  # nothing was built: only this run's own steps count
             progress = Progress(run, None)
             with closing(house.connect(target)) as con:

@@ -759,12 +759,15 @@ def setting_delete(row: Level | MessageTemplate, *, user) -> None:
 # --- Refresh runs --------------------------------------------------------------------------------------------------
 
 
-def run_queue(*, trigger: str, user=None, force: bool = False, exports_dir: str = "") -> RefreshRun:
-    """Record a refresh that waits for a worker; exports_dir: what it is to read, "" for the exports folder."""
+def run_queue(
+    *, trigger: str, user=None, force: bool = False, exports_dir: str = "", build_id: str = ""
+) -> RefreshRun:
+    """Record a refresh that waits for a worker; exports_dir: what it is to read, "" for the exports folder; build_id:
+    the build to go back to, where it is no refresh but a return."""
     now = timezone.now()
     return RefreshRun.objects.create(
         trigger=trigger, started_by=user, forced=force, state=State.QUEUED, started_at=now, heartbeat_at=now,
-        exports_dir=exports_dir,
+        exports_dir=exports_dir, build_id=build_id,
     )  # fmt: skip
 
 

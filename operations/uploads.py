@@ -179,7 +179,9 @@ def publish(upload: inputs.Upload, *, user) -> RefreshRun:
             start_check(upload)
             raise NotNow("Another refresh went live meanwhile: the files are compared again. Look, then decide.")
         # Told on the page that these files were rolled back, they mean it.
-        run = refresh.start(user=user, force=check["left"], exports_dir=upload.folder)
+        run = refresh.start(
+            user=user, force=check["left"], exports_dir=upload.folder, trigger=RefreshRun.Trigger.UPLOAD
+        )
         upload.write("run", {"id": run.pk})
         return run
     finally:

@@ -326,7 +326,7 @@ def test_refresh_with_these(as_, people, published):
     drop(client, {NEWER: changed_orders()})
     upload = the_upload()
     run = settled(client)
-    assert (run.state, run.trigger, run.started_by) == ("published", "button", people["layla"])
+    assert (run.state, run.trigger, run.started_by) == ("published", "upload", people["layla"])
     assert live_orders() == {"M-00101", "M-00102", "M-00104", "H-00201"}
     assert str(Order.objects.get(pk="M-00102").total) == "25.00"
     said = text(client.get(f"{PAGE}{upload.id}/"))
