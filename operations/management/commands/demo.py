@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import secrets
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -21,8 +21,10 @@ FRESH_DAYS = 2
 
 
 class Command(BaseCommand):
-    help = ("Set up the demo: database, sample exports that end yesterday, a refresh, one user a role. May be called "
-            "again: it does only what is missing. MOONWALK_DEMO_PASSWORD sets everybody's password.")  # fmt: skip
+    help = (
+        "Set up the demo: database, sample exports that end yesterday, a refresh, one user a role, a fortnight at the "
+        "desk. May be called again: it does only what is missing. MOONWALK_DEMO_PASSWORD sets everybody's password."
+    )
     requires_system_checks = []
 
     def handle(self, **options):
@@ -30,8 +32,10 @@ class Command(BaseCommand):
         self._say("Preparing the database")
         call_command("migrate", verbosity=0)
         self._sample_exports(settings.EXPORTS_DIR)
-        self._refresh()
+        published = self._refresh()
         self._people()
+        if published:
+            self._desk(settings.EXPORTS_DIR)
 
     def _say(self, words: str) -> None:
         self.stdout.write(f"- {words}")
@@ -45,6 +49,10 @@ class Command(BaseCommand):
             return
         if made and (date.today() - date.fromisoformat(made["made"])).days < FRESH_DAYS:
             return
+        if made and self._worked_on(date.fromisoformat(made["made"])):
+            self._say(f"The exports stay as of {made['made']}: a new month is invented with other people, and the "
+                      f"desk's work is on these. To begin anew, remove {settings.DATA_DIR}")  # fmt: skip
+            return
         self._say(f"Inventing 26 months of a laundry's exports in {folder}")
         for name in made["files"] if made else ():
             (folder / Path(name).name).unlink(missing_ok=True)
@@ -53,19 +61,41 @@ class Command(BaseCommand):
         files = sorted(p.name for p in folder.iterdir() if p.name != STAMP)
         stamp.write_text(json.dumps({"made": date.today().isoformat(), "files": files}))
 
-    def _refresh(self) -> None:
+    def _worked_on(self, made: date) -> bool:
+        """Is there work at the desk on exports whose last day is in another month than yesterday?"""
+        from operations.models import FollowUp, Payment
+
+        last, yesterday = (day - timedelta(days=1) for day in (made, date.today()))
+        other = (last.year, last.month) != (yesterday.year, yesterday.month)
+        return other and (Payment.objects.exists() or FollowUp.objects.exists())
+
+    def _refresh(self) -> bool:
+        """Is the exports folder's data what is live now?"""
         from operations.models import RefreshRun
         from operations.refresh import refresh
 
         last = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).exclude(exports_dir="").first()
         if last and Path(last.exports_dir) != Path(settings.EXPORTS_DIR):
             self._say(f"Your own data, from {last.exports_dir}, is live and stays; the demo's is not loaded over it")
-            return
+            return False
         self._say("Refreshing the figures")
         run = refresh(trigger="command")
         if run.error:
             raise CommandError(f"The refresh {run.get_state_display()}: {run.error_for_output}")
         self._say(f"{run.get_state_display().capitalize()}: exports of {run.as_of}")
+        return True
+
+    def _desk(self, folder: Path) -> None:
+        """The work of a fortnight at the desk, on exports that we invented ourselves and on nobody's own."""
+        from operations.demo import furnish
+
+        stamp = folder / STAMP
+        files = json.loads(stamp.read_text())["files"] if stamp.exists() else []
+        if not files or {p.name for p in folder.iterdir()} - {STAMP, *files}:
+            return
+        if furnish(folder, files):
+            self._say("A fortnight at the desk: calls, promises, payments")
+            self._refresh()
 
     def _people(self) -> None:
         """One user a role. Passwords are printed once, when a user is made; a user that is there stays as it is."""
