@@ -1,0 +1,519 @@
+"""Who owes what, and whom to call next: the worklist's reads, from the database.
+
+A fixed number of questions however many customers owe; what they answer is added up, filtered and sorted here.
+People's dates are of the local clock. A person kept to a store gets that store's orders alone, and every sum is of
+those. What was sold on credit is the live build's to say: performance().
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.db.models import Sum
+
+from analytics import queries
+from analytics.access import contacts_of, store_of
+from analytics.dashboards import frame
+from analytics.receivables import AGING, LAST_DAYS
+from analytics.receivables import performance as performance_of
+from etl.errors import MoonwalkError
+from operations.models import Customer, Level, Payment
+from operations.money import NOTHING, Promise, Standing, level_of
+from operations.phones import phone_key
+from operations.scope import orders_for, payments_for
+from operations.standing import LastPromise, last_promises
+
+CONSUMERS, BUSINESS = "consumers", "business"
+NOBODY, ME = "nobody", "me"
+LEAST_DIGITS = 4  # of a number that is sought among phones: fewer are in nearly every one
+MANY = 500  # customers above which promises are asked for as a whole
+
+
+# Who owes ----------------------------------------------------------------------------------------------------------
+
+
+class OpenOrder(NamedTuple):
+    """An open order: day (placed, or earned where that is unknown), days since then, days past its due day (0: not
+    yet), its place in AGING, and money: total, paid here, balance."""
+
+    order_id: str
+    store: str
+    day: date
+    days: int
+    days_overdue: int
+    bucket: int
+    total: Decimal
+    paid_here: Decimal
+    balance: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """A customer who owes: what, since when, and how things stand with them.
+
+    orders: the open ones, the oldest first. days, days_overdue: of the oldest. aging: what each bucket of AGING holds
+    of the balance. overdue: the balance past its due day. group: CONSUMERS or BUSINESS. phone, phone_key: empty for a
+    reader who doesn't see them. later: nobody should call today: a later day is planned, or they are not to be
+    contacted. still_promised: what a pending promise still has to bring of these orders.
+    """
+
+    customer_id: str
+    name: str
+    phone: str
+    phone_key: str
+    store: str
+    area: str
+    group: str
+    orders: tuple[OpenOrder, ...]
+    balance: Decimal
+    overdue: Decimal
+    aging: tuple[Decimal, ...]
+    standing: Standing
+    promised: LastPromise | None
+    last_contact_at: datetime | None
+    next_action_on: date | None
+    assigned_to: str
+    assigned_to_id: int | None
+    do_not_contact: bool
+    later: bool
+    still_promised: Decimal = NOTHING
+
+    @property
+    def oldest(self) -> date:
+        return self.orders[0].day
+
+    @property
+    def days(self) -> int:
+        return self.orders[0].days
+
+    @property
+    def days_overdue(self) -> int:
+        return self.orders[0].days_overdue
+
+    @property
+    def level(self) -> Level | None:
+        return self.standing.level
+
+    @property
+    def paused(self) -> bool:
+        return self.standing.paused
+
+    @property
+    def promise(self) -> Promise:
+        return self.standing.promise
+
+    @property
+    def promise_amount(self) -> Decimal | None:
+        return self.promised.made.promise_amount if self.promised else None
+
+    @property
+    def promise_on(self) -> date | None:
+        return self.promised.made.promise_on if self.promised else None
+
+    @property
+    def shown_name(self) -> str:
+        return self.name or self.customer_id
+
+    @property
+    def turn(self) -> tuple:
+        """Sorts by whom to call next, the smallest first: broken promises, then by level from the highest, then who
+        has none, then who is not to be called today (`later`), then who has promised; among equals who is overdue for
+        longest, then who owes most."""
+        group, level = self.standing.rank
+        waits = self.later and group == 1
+        return group, waits, level, -self.days_overdue, -self.balance, self.customer_id
+
+
+def debts(user, today: date, customer_id: str | None = None, store: str = "") -> list[Debt]:
+    """Every customer who owes on orders that the user may look at, or one of them; in no particular order. store:
+    what is owed to it alone.
+
+    Six questions: open orders, customers, levels, promises with their orders and balances.
+    """
+    orders = orders_for(user)
+    if customer_id is not None:
+        orders = orders.filter(customer=customer_id)
+    if store:
+        orders = orders.filter(store=store)
+    opened = _open_orders(orders, today, frame.business().payment_terms_days)
+    if not opened:
+        return []
+    customers = Customer.objects.filter(pk__in=orders.earned().filter(paid=False).values("customer"))
+    promises = last_promises(today, opened if len(opened) <= MANY else None)
+    levels = list(Level.objects.all())
+    contacts = contacts_of(user)
+    return [
+        _debt(row, opened[row[0]], promises.get(row[0]), levels, "phone" in contacts, today)
+        for row in customers.values_list(*_CUSTOMER)
+        if row[0] in opened
+    ]
+
+
+def debt_of(user, customer_id: str, today: date) -> Debt | None:
+    """What a customer owes, as far as the user may look at it; None: nothing."""
+    return next(iter(debts(user, today, customer_id)), None)
+
+
+def _open_orders(orders, today: date, terms: int) -> dict[str, list[OpenOrder]]:
+    """customer -> open orders, the oldest first. terms: days after its day on which an order is due."""
+    found: dict[str, list[OpenOrder]] = {}
+    rows = orders.outstanding().order_by()
+    for order_id, customer_id, store, placed, cleaned, total, paid_here, balance in rows.values_list(
+        "pk", "customer_id", "store", "placed", "cleaned", "total", "paid_here", "balance"
+    ):
+        day = placed or cleaned
+        days = max(0, (today - day).days)
+        found.setdefault(customer_id, []).append(
+            OpenOrder(
+                order_id, store, day, days, max(0, days - terms), sum(days > last for last in LAST_DAYS),
+                total, round(paid_here, 2), round(balance, 2),
+            )
+        )  # fmt: skip
+    for owed in found.values():
+        owed.sort(key=lambda order: (order.day, order.order_id))
+    return found
+
+
+_CUSTOMER = (
+    "pk", "name", "own_name", "phone", "own_phone", "phone_key", "store", "area", "b2b", "last_contact_at",
+    "next_action_on", "assigned_to_id", "assigned_to__username", "assigned_to__first_name", "assigned_to__last_name",
+    "do_not_contact",
+)  # fmt: skip
+
+
+def _debt(
+    row: tuple, orders: list[OpenOrder], promised: LastPromise | None, levels: list[Level], phones: bool, today: date
+) -> Debt:
+    (pk, name, own_name, phone, own_phone, key, store, area, b2b, contact_at, action_on, person, username, first, last,
+     silent) = row  # fmt: skip
+    balance, overdue, aging = NOTHING, NOTHING, [NOTHING] * len(AGING)
+    for order in orders:
+        balance += order.balance
+        aging[order.bucket] += order.balance
+        if order.days_overdue:
+            overdue += order.balance
+    state = promised.state if promised else Promise.NONE
+    return Debt(
+        pk, name if own_name is None else own_name,
+        (phone if own_phone is None else own_phone) if phones else "", key if phones else "", store, area,
+        BUSINESS if b2b else CONSUMERS, tuple(orders), balance, overdue, tuple(aging),
+        level_of(orders[0].days_overdue, balance, levels, state), promised, contact_at, action_on,
+        f"{first or ''} {last or ''}".strip() or username or "", person, silent,
+        silent or (action_on is not None and action_on > today),
+        min(balance, _still_to_come(promised)),
+    )  # fmt: skip
+
+
+def _still_to_come(promised: LastPromise | None) -> Decimal:
+    """What a pending promise has yet to bring: the amount less what came since it was made."""
+    if promised is None or promised.state is not Promise.PENDING:
+        return NOTHING
+    return promised.made.promise_amount - (promised.made.promise_balance - promised.owed_now)
+
+
+# Chosen, sought, sorted --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What of it is wanted; None, "" or False: whatever it is.
+
+    store: owed to it alone. age: the place in AGING of at least one order. assigned: ME, NOBODY or a person's number.
+    promise: how the last one stands. never: without a contact yet. due: whose next action's day has come. least: who
+    owes so much. search: name, customer, order or phone. sort: a key of SORTS, "-" before it: falling; "": whom to
+    call next. by_order: of single orders age, least and the sorts of days and money are the order's own.
+    """
+
+    group: str = CONSUMERS
+    by_order: bool = False
+    store: str = ""
+    age: int | None = None
+    area: str = ""
+    level: int | None = None
+    assigned: str = ""
+    promise: Promise | None = None
+    never: bool = False
+    due: bool = False
+    least: Decimal | None = None
+    search: str = ""
+    sort: str = ""
+
+
+class Row(NamedTuple):
+    """A line of the worklist: a customer, and in the view by order one of their open orders."""
+
+    debt: Debt
+    order: OpenOrder | None = None
+
+    @property
+    def balance(self) -> Decimal:
+        return self.order.balance if self.order else self.debt.balance
+
+    @property
+    def oldest(self) -> date:
+        return self.order.day if self.order else self.debt.oldest
+
+    @property
+    def days_overdue(self) -> int:
+        return self.order.days_overdue if self.order else self.debt.days_overdue
+
+    @property
+    def store(self) -> str:
+        return self.order.store if self.order else self.debt.store
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.debt.customer_id, self.order.order_id if self.order else ""
+
+
+# What a column sorts by; None: no value, which stands last either way.
+SORTS: dict[str, Callable[[Row], object]] = {
+    "name": lambda row: row.debt.shown_name.casefold(),
+    "order": lambda row: row.order.order_id if row.order else None,
+    "balance": lambda row: row.balance,
+    "oldest": lambda row: row.oldest,
+    "overdue": lambda row: row.days_overdue,
+    "aging": lambda row: row.debt.aging[::-1],
+    "level": lambda row: row.debt.level.position if row.debt.level else None,
+    "contact": lambda row: row.debt.last_contact_at,
+    "promise": lambda row: row.debt.promise_on,
+    "action": lambda row: row.debt.next_action_on,
+    "assigned": lambda row: row.debt.assigned_to.casefold() or None,
+    "store": lambda row: row.store,
+}
+
+
+@dataclass(frozen=True)
+class Worklist:
+    """rows: those wanted, sorted. debts: all of the chosen group and store; areas, people: what those may be filtered
+    by. counts: of each group, the customers who owe."""
+
+    today: date
+    filters: Filters
+    rows: tuple[Row, ...]
+    debts: tuple[Debt, ...]
+    counts: dict[str, int]
+    areas: tuple[str, ...] = field(default=())
+    people: tuple[tuple[int, str], ...] = field(default=())
+
+    @property
+    def total(self) -> Decimal:
+        """What the rows owe together."""
+        return sum((row.balance for row in self.rows), NOTHING)
+
+    def count(self, wanted: Callable[[Debt], bool]) -> int:
+        return sum(map(wanted, self.debts))
+
+
+def worklist(user, today: date, filters: Filters = Filters()) -> Worklist:
+    """The rows that a user wants to see, as they want them."""
+    every = debts(user, today, store=filters.store)
+    group = [debt for debt in every if debt.group == filters.group]
+    rows = _rows((debt for debt in group if _wanted(debt, filters, user, today)), filters)
+    return Worklist(
+        today, filters, tuple(_sorted(rows, filters.sort)), tuple(group),
+        {name: sum(debt.group == name for debt in every) for name in (CONSUMERS, BUSINESS)},
+        tuple(sorted({debt.area for debt in group if debt.area})),
+        tuple(sorted({(d.assigned_to_id, d.assigned_to) for d in group if d.assigned_to_id}, key=lambda p: p[1])),
+    )  # fmt: skip
+
+
+def _wanted(debt: Debt, filters: Filters, user, today: date) -> bool:
+    """Is it a customer that the filters ask for? What they ask of single orders: _rows."""
+    return (
+        (not filters.area or debt.area == filters.area)
+        and (filters.level is None or (debt.level is not None and debt.level.pk == filters.level))
+        and (not filters.assigned or _assigned(debt, filters.assigned, user))
+        and (filters.promise is None or debt.promise is filters.promise)
+        and (not filters.never or debt.last_contact_at is None)
+        and (not filters.due or is_due(debt, today))
+    )
+
+
+def _assigned(debt: Debt, to: str, user) -> bool:
+    if to == NOBODY:
+        return debt.assigned_to_id is None
+    return debt.assigned_to_id == (user.pk if to == ME else int(to))
+
+
+def is_due(debt: Debt, today: date) -> bool:
+    """Has the day of the next action come?"""
+    return debt.next_action_on is not None and debt.next_action_on <= today
+
+
+def _rows(chosen: Iterable[Debt], filters: Filters) -> list[Row]:
+    """Lines of these customers, or of their orders: of the age and amount wanted, and found."""
+    rows = (Row(debt, order) for debt in chosen for order in (debt.orders if filters.by_order else (None,)))
+    finds = _finder(filters.search) if filters.search else None
+    return [
+        row
+        for row in rows
+        if (filters.least is None or row.balance >= filters.least)
+        and (filters.age is None or _has_age(row, filters.age))
+        and (finds is None or finds(row))
+    ]
+
+
+def _has_age(row: Row, age: int) -> bool:
+    return row.order.bucket == age if row.order else row.debt.aging[age] > 0
+
+
+def _finder(search: str) -> Callable[[Row], bool]:
+    """Is a row what is sought: by name, customer, order, or phone however it is written?"""
+    said = search.casefold()
+    digits = "".join(str(int(c)) for c in search if c.isdecimal())
+    written = bool(digits) and not set(search) - set("+()-/. 0123456789") - {c for c in search if c.isdecimal()}
+    key = phone_key(search) if written and len(digits) >= LEAST_DIGITS else ""
+
+    def finds(row: Row) -> bool:
+        debt = row.debt
+        orders = (row.order,) if row.order else debt.orders
+        return (
+            said in debt.name.casefold()
+            or said in debt.customer_id.casefold()
+            or any(said in order.order_id.casefold() for order in orders)
+            or (key != "" and (debt.phone_key.startswith(key) or digits in debt.phone_key))
+        )
+
+    return finds
+
+
+def _sorted(rows: list[Row], by: str) -> list[Row]:
+    """Rows by a key of SORTS, "-" before it: falling; by whom to call next where it is none."""
+    value = SORTS.get(by.removeprefix("-"))
+    if value is None:
+        return sorted(rows, key=lambda row: (row.debt.turn, row.oldest, row.key))
+    known = [(found, row) for row in rows if (found := value(row)) is not None]
+    known.sort(key=lambda pair: pair[1].key)  # ties, whichever way
+    known.sort(key=lambda pair: pair[0], reverse=by.startswith("-"))
+    without = sorted((row for row in rows if value(row) is None), key=lambda row: row.key)
+    return [row for _, row in known] + without
+
+
+# Figures on top ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Money of a worklist's group and store: what is outstanding, past its due day, still to come of promises whose
+    day hasn't passed, and what came in since `since`, a Monday."""
+
+    outstanding: Decimal
+    overdue: Decimal
+    promised: Decimal
+    collected: Decimal
+    orders: int
+    customers: int
+    promises: int
+    since: date
+
+
+def figures(user, found: Worklist) -> Figures:
+    """Of all of a worklist's `debts`, whatever else it is filtered by. One question more."""
+    since = found.today - timedelta(found.today.weekday())
+    paid = payments_for(user).filter(paid_on__gte=since, order__b2b=found.filters.group == BUSINESS)
+    if found.filters.store:
+        paid = paid.filter(order__store=found.filters.store)
+    pending = [debt for debt in found.debts if debt.paused]
+    return Figures(
+        sum((debt.balance for debt in found.debts), NOTHING),
+        sum((debt.overdue for debt in found.debts), NOTHING),
+        sum((debt.still_promised for debt in pending), NOTHING),
+        round(paid.aggregate(sum=Sum("amount"))["sum"] or NOTHING, 2),
+        sum(len(debt.orders) for debt in found.debts),
+        len(found.debts), len(pending), since,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Performance:
+    """How fast money comes in, of consumers, as the live build has it on the day `as_of`; days and a share, None where
+    there is no value. why: no build can be read, or (start_why) there is no start to compare with."""
+
+    as_of: date | None = None
+    dso: float | None = None
+    best_possible: float | None = None
+    delinquent: float | None = None
+    effectiveness: float | None = None
+    why: str = ""
+    start_why: str = ""
+
+
+def performance(user, store: str = "") -> Performance:
+    """The figures of analytics.receivables for what the user may see of a store, or of all. Never raises: a desk whose
+    figures can't be read works on."""
+    try:
+        build = queries.current(store_of(user))
+        ledger = build.ledger(queries.Filters(store=store or None))
+        row = next(performance_of(ledger).iter_rows(named=True))
+    except (MoonwalkError, queries.QueryError) as error:
+        return Performance(why=str(error))
+    return Performance(
+        ledger.as_of, row["dso"], row["best_possible_dso"], row["delinquent_days"], row["collection_effectiveness"],
+        "" if row["dso"] is not None else "Nothing was sold on credit in the last 90 days.", ledger.why,
+    )  # fmt: skip
+
+
+# Paid here, still unpaid in CleanCloud -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PaidHere:
+    """A payment taken here for an order that the export calls unpaid. total: of the order; left: what it still owes;
+    here: all that was paid here for it. in_export: the latest export has the order."""
+
+    payment_id: int
+    order_id: str
+    customer_id: str
+    name: str
+    store: str
+    total: Decimal
+    here: Decimal
+    left: Decimal
+    amount: Decimal
+    method: str
+    paid_on: date
+    reference: str
+    by: str
+    recorded_at: datetime
+    in_export: bool
+
+    @property
+    def settled(self) -> bool:
+        return not self.left
+
+
+def paid_here(user, store: str = "") -> list[PaidHere]:
+    """Every payment that CleanCloud doesn't know of yet, the oldest first: neither voided, nor of an order that the
+    export calls paid. One question."""
+    rows = payments_for(user, Payment.objects.filter(voids__isnull=True, voided_by__isnull=True, order__paid=False))
+    if store:
+        rows = rows.filter(order__store=store)
+    rows = list(
+        rows.order_by("paid_on", "pk").values_list(
+            "pk", "order_id", "order__customer_id", "order__customer__name", "order__customer__own_name",
+            "order__store", "order__total", "amount", "method", "paid_on", "reference", "created_by__username",
+            "created_at", "order__in_latest_export",
+        )
+    )  # fmt: skip
+    here: dict[str, Decimal] = {}
+    for row in rows:
+        here[row[1]] = here.get(row[1], NOTHING) + row[7]
+    return [
+        PaidHere(
+            pk, order_id, customer_id, (name if own is None else own) or customer_id, order_store, total,
+            here[order_id], max(NOTHING, total - here[order_id]), amount, method, paid_on, reference, by, at, known,
+        )
+        for (pk, order_id, customer_id, name, own, order_store, total, amount, method, paid_on, reference, by, at,
+             known) in rows
+    ]  # fmt: skip
+
+
+def to_key_in(user, store: str = "") -> int:
+    """How many orders wait to be marked as paid in CleanCloud: settled here, unpaid in the latest export."""
+    orders = orders_for(user).filter(paid=False, in_latest_export=True, payments__isnull=False)
+    if store:
+        orders = orders.filter(store=store)
+    return orders.distinct().with_balance().filter(balance=0, paid_here__gt=0).count()
