@@ -4,6 +4,7 @@ after it, and statements as files. What each action is: acts.py."""
 import logging
 import subprocess
 from dataclasses import replace
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -17,14 +18,22 @@ from django.views.decorators.http import require_http_methods
 from analytics.access import contacts_of, page_required
 from analytics.dashboards import frame
 from analytics.exports import TYPES
-from operations import statements
-from operations.acts import ACTS, Act, may
-from operations.models import Language
-from operations.scope import customers_for
+from operations import acts, statements
+from operations import messages as letters
+from operations.acts import may
+from operations.models import Channel, Language, Message
+from operations.phones import phone_key
+from operations.scope import customers_for, messages_for
+from operations.sending import Send
 from operations.services import Refused
 
 log = logging.getLogger(__name__)
 PDF = "application/pdf"
+ACTS: dict[str, type[acts.Act]] = {
+    "pay": acts.Pay, "promise": acts.Promise, "note": acts.Note, "send": Send, "assign": acts.Assign,
+    "next-action": acts.NextAction, "void-payment": acts.VoidPayment, "void-followup": acts.VoidFollowUp,
+    "correct": acts.Correct, "choose": acts.Choose, "preferences": acts.Preferences,
+}  # fmt: skip
 
 
 @page_required("receivables")
@@ -36,6 +45,8 @@ def act(request: HttpRequest, what: str) -> HttpResponse:
         raise Http404
     if not may(request.user, what):
         raise PermissionDenied
+    if what == "send" and request.method != "POST" and "message" in request.GET:
+        return _sent(request)
     try:
         doing = ACTS[what](request)
         filled = request.method == "POST" and "request_key" in request.POST
@@ -56,7 +67,7 @@ def act(request: HttpRequest, what: str) -> HttpResponse:
     return _show(request, doing, form, 400)
 
 
-def back_of(request: HttpRequest, doing: Act | None = None) -> str:
+def back_of(request: HttpRequest, doing: acts.Act | None = None) -> str:
     """Where a form leads afterwards: `back` if it is an address of this site, else the customer, else the worklist."""
     back = request.POST.get("back") or request.GET.get("back") or ""
     if back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None):
@@ -81,10 +92,11 @@ def _answer(request: HttpRequest, context: dict, status: int = 200) -> HttpRespo
     return response
 
 
-def _show(request: HttpRequest, doing: Act, form, status: int = 200) -> HttpResponse:
+def _show(request: HttpRequest, doing: acts.Act, form, status: int = 200) -> HttpResponse:
     context = {
         "doing": doing, "form": form, "back": back_of(request, doing), "kept": doing.kept(), "title": doing.title,
         "action": request.path, "body": f"operations/act_{doing.template}.html",
+        "buttons": f"operations/act_{doing.template}_buttons.html",
     }  # fmt: skip
     return _answer(request, context | doing.context(form), status)
 
@@ -95,14 +107,45 @@ def _refused(request: HttpRequest, title: str, text: str) -> HttpResponse:
     return _answer(request, context, 200 if request.method == "GET" else 400)
 
 
-def _after(request: HttpRequest, doing: Act, done) -> HttpResponse:
+def _after(request: HttpRequest, doing: acts.Act, done) -> HttpResponse:
     getattr(messages, done.level)(request, done.text, extra_tags=f"undo {done.undo}" if done.undo else "")
     following = back_of(request, doing)
+    if done.sent and done.sent.state == Message.State.OPENED:
+        if _is_part(request):
+            response = _opening(request, done.sent, following)
+            response["X-Next"] = following
+            return response
+        following = f"{request.path}?{urlencode({'message': done.sent.pk, 'back': following})}"
     if _is_part(request):
         return HttpResponse(status=204, headers={"X-Next": following})
     response = HttpResponseRedirect(following)
     response.status_code = 303
     return response
+
+
+def _sent(request: HttpRequest) -> HttpResponse:
+    """The message that was just recorded, with the link that opens it: no form may lead to another site."""
+    number = request.GET["message"]
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise Http404
+    message = messages_for(request.user).filter(pk=number, state=Message.State.OPENED).first()
+    if message is None:
+        raise Http404
+    back = back_of(request) if "back" in request.GET else reverse("customer", args=[message.customer_id])
+    return _opening(request, message, back)
+
+
+def _opening(request: HttpRequest, message: Message, back: str) -> HttpResponse:
+    by_mail = message.channel == Channel.EMAIL
+    try:
+        if by_mail:
+            link = letters.mailto_link(message.sent_to.strip(), message.subject, message.text)
+        else:
+            link = letters.whatsapp_link(phone_key(message.sent_to), message.text)
+    except Refused as error:
+        return _refused(request, "Send a message", str(error))
+    context = {"title": "Now send it", "link": link, "by_mail": by_mail, "back": back, "message": message}
+    return _answer(request, context)
 
 
 # --- Statements ----------------------------------------------------------------------------------------------------

@@ -9,20 +9,42 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from django.db.models import F
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.utils import timezone
 
+from analytics.access import ROLES, contacts_of
 from analytics.dashboards import frame
 from operations import forms, services
-from operations.models import Customer, Order
+from operations.models import (
+    CORRECTABLE,
+    Customer,
+    FollowUp,
+    Order,
+    Payment,
+)
 from operations.money import NOTHING, oldest_first
-from operations.scope import customers_for, orders_for
+from operations.scope import customers_for, follow_ups_for, orders_for, payments_for
 from operations.services import MOST_AT_ONCE, Refused
 from operations.statements import day_words, money_words
 
+# Each action -> the permission of operations that it takes. Which rows: scope.py; services ask both again.
+PERMISSIONS = {
+    "pay": "add_payment", "promise": "add_followup", "note": "add_followup", "send": "add_message",
+    "assign": "assign_customer", "next-action": "add_followup", "void-payment": "add_payment",
+    "void-followup": "add_followup", "correct": "correct_customer", "choose": "correct_customer",
+    "preferences": "correct_customer",
+}  # fmt: skip
 PRESENTLY = "Dashboards update shortly."
+
+
+def may(user, what: str) -> bool:
+    """May this person do such an action at all?"""
+    return what in PERMISSIONS and user.has_perm(f"operations.{PERMISSIONS[what]}")
 
 
 def money(amount: Decimal) -> str:
@@ -63,8 +85,8 @@ class Row:
 class Act:
     """One action for one request."""
 
-    title = button = template = ""
-    permission = ""  # of operations
+    title = button = template = ""  # no button: the template has its own
+    look = ""  # without scripts: the button that works the form out anew
     many = False  # may be done for several customers at once
     form_class = forms.ActForm
 
@@ -144,8 +166,8 @@ class Pay(Act):
     """Money that came in: an amount of one customer, over their orders or the chosen ones, the oldest first; or all
     that several customers owe."""
 
-    title, button, template = "Mark as paid", "Record payment", "pay"
-    permission, many = "add_payment", True
+    title, button, template, look = "Mark as paid", "Record payment", "pay", "Work it out again"
+    many = True
 
     def read(self) -> None:
         orders, ids = self.all("order"), self.all("customer")
@@ -245,7 +267,7 @@ class Pay(Act):
 class Note(Act):
     """A note or a contact, and what comes next."""
 
-    title, button, template, permission = "Add a note", "Save note", "note", "add_followup"
+    title, button, template = "Add a note", "Save note", "note"
 
     def read(self) -> None:
         self.given = self.all("order")[:1]
@@ -295,9 +317,285 @@ def presets(today) -> list[tuple[str, str]]:
     return [(words, day.isoformat()) for words, day in found if day > today]
 
 
-ACTS: dict[str, type[Act]] = {"pay": Pay, "note": Note}
+class Promise(Act):
+    """A promise to pay, of all that a customer owes or of the given orders."""
+
+    title, button, template = "Record a promise", "Record promise", "promise"
+
+    def read(self) -> None:
+        super().read()
+        self.orders = self.all("order")
+        theirs = orders_for(self.user).filter(pk__in=self.orders, customer=self.customer)
+        if self.orders and theirs.count() < len(self.orders):
+            raise Http404
+        rows = self.open_orders(self.customers)
+        self.owed = sum((o.balance for o in rows if not self.orders or o.pk in self.orders), NOTHING)
+
+    def check(self) -> None:
+        if not self.owed:
+            raise Refused(f"{who(self.customers)}: nothing is owed.")
+
+    def initial(self) -> dict:
+        channel = self.customer.preferred_channel or "call"
+        return {"amount": self.owed, "on": self.today + timedelta(3), "channel": channel}
+
+    def form(self, data=None):
+        return forms.PromiseForm(data, self.initial(), today=self.today)
+
+    def kept(self) -> list[tuple[str, str]]:
+        return super().kept() + [("order", pk) for pk in self.orders]
+
+    def context(self, form) -> dict:
+        return {"presets": presets(self.today), "owed": self.owed, "orders": self.orders}
+
+    def do(self, data: dict) -> Done:
+        made = services.promise_record(
+            self.customer.pk, data["amount"], data["on"], note=data["note"], channel=data["channel"],
+            order_ids=self.orders or None, next_action_on=data["next_action_on"], user=self.user,
+            request_key=data["request_key"],
+        )  # fmt: skip
+        text = f"{who(self.customers)} promised {money(made.promise_amount)} by {day_words(made.promise_on, 'en')}."
+        return Done(f"{text} Reminding pauses until then.", f"followups {made.pk}")
 
 
-def may(user, what: str) -> bool:
-    """May this person do such an action at all? (Which rows: services and scope say.)"""
-    return what in ACTS and user.has_perm(f"operations.{ACTS[what].permission}")
+class Assign(Act):
+    """Who looks after customers."""
+
+    title, button, template, many = "Assign", "Assign", "assign", True
+
+    def read(self) -> None:
+        super().read()
+        opening = [role for role, pages in ROLES.items() if "receivables" in pages]
+        people = get_user_model().objects.filter(Q(is_superuser=True) | Q(groups__name__in=opening), is_active=True)
+        self.people = {str(p.pk): p for p in people.distinct().order_by("username").prefetch_related("groups")}
+
+    def initial(self) -> dict:
+        return {"to": str(self.user.pk)}
+
+    def form(self, data=None):
+        return forms.AssignForm(data, self.initial(), people=self.people.values())
+
+    def do(self, data: dict) -> Done:
+        to = self.people.get(data["to"])
+        made = services.assign([c.pk for c in self.customers], to, user=self.user)
+        verb = "is" if self.single else "are"
+        text = f"{who(self.customers)} {verb} assigned to {forms.name_of(to) if to else 'nobody'}."
+        return Done(text, _undo_of(made))
+
+
+class NextAction(Act):
+    """When customers come up again."""
+
+    title, button, template, many = "Set the next action", "", "next", True
+
+    def initial(self) -> dict:
+        planned = self.single.next_action_on if self.single else None
+        return {"on": planned if planned and planned >= self.today else self.today + timedelta(1)}
+
+    def form(self, data=None):
+        return forms.NextActionForm(data, self.initial(), today=self.today)
+
+    def context(self, form) -> dict:
+        return {"presets": presets(self.today)}
+
+    def do(self, data: dict) -> Done:
+        made = services.next_action_set(
+            [c.pk for c in self.customers], data["on"], user=self.user, note=data["note"]
+        )  # fmt: skip
+        if not made and data["note"]:
+            return Done("It was planned so already; what to do was not written down: add a note.", level="warning")
+        if data["on"] is None:
+            return Done(f"Nothing is planned for {who(self.customers)} any more.", _undo_of(made))
+        return Done(f"Next action for {who(self.customers)}: {day_words(data['on'], 'en')}.", _undo_of(made))
+
+
+def _undo_of(made: list[FollowUp]) -> str:
+    return f"followups {','.join(str(row.pk) for row in made)}" if made else ""
+
+
+class Void(Act):
+    """What both kinds of undoing share: the rows, and whose they are."""
+
+    button, form_class, name = "Undo it", forms.VoidForm, ""
+
+    def rows_of(self, ids: list[int]) -> dict:
+        """Those that the person may look at, by number."""
+        raise NotImplementedError
+
+    def read(self) -> None:
+        ids = self.numbers(self.name)
+        found = self.rows_of(ids)
+        if len(found) < len(ids):
+            raise Http404
+        self.rows = [found[pk] for pk in ids]
+        if not ids:
+            raise Refused("Choose what is to be undone first.")
+        whose = [row.order.customer_id if self.name == "payment" else row.customer_id for row in self.rows]
+        self.customers = self.customers_of(list(dict.fromkeys(whose)))
+
+    def check(self) -> None:
+        self.rows = [row for row in self.rows if not self.undone(row)]
+        if not self.rows:
+            raise Refused("This is undone already.")
+        if not all(services.may_void(row, self.user) for row in self.rows):
+            raise PermissionDenied("Only your own of today can be undone with your account.")
+
+    def undone(self, row) -> bool:
+        raise NotImplementedError
+
+    def initial(self) -> dict:
+        return {"reason": "Recorded by mistake"}
+
+    def kept(self) -> list[tuple[str, str]]:
+        return [(self.name, str(row.pk)) for row in self.rows]
+
+    def context(self, form) -> dict:
+        return {"rows": self.rows}
+
+
+class VoidPayment(Void):
+    """Payments recorded by mistake: a counter-row each."""
+
+    title, template, name = "Undo a payment", "void_payment", "payment"
+
+    def rows_of(self, ids: list[int]) -> dict:
+        return payments_for(self.user).select_related("order", "created_by", "voided_by").in_bulk(ids)
+
+    def undone(self, payment: Payment) -> bool:
+        return payment.is_void
+
+    def context(self, form) -> dict:
+        return super().context(form) | {"sum": sum((row.amount for row in self.rows), NOTHING)}
+
+    def do(self, data: dict) -> Done:
+        ids = [row.pk for row in self.rows]
+        made = services.payments_void(ids, reason=data["reason"], user=self.user, request_key=data["request_key"])
+        undone = money(-sum(row.amount for row in made))
+        return Done(f"Undone: {undone} of {who(self.customers)} for {counted(len(made), 'order')}. {PRESENTLY}")
+
+
+class VoidFollowUp(Void):
+    """Notes, promises, plans and assignments recorded by mistake."""
+
+    title, template, name = "Undo an entry", "void_followup", "followup"
+
+    def rows_of(self, ids: list[int]) -> dict:
+        return follow_ups_for(self.user).select_related("created_by", "customer", "assigned_to").in_bulk(ids)
+
+    def undone(self, followup: FollowUp) -> bool:
+        return followup.voided_at is not None
+
+    def do(self, data: dict) -> Done:
+        made = services.followups_void([row.pk for row in self.rows], reason=data["reason"], user=self.user)
+        entries = f"{len(made):,} {'entry' if len(made) == 1 else 'entries'}"
+        return Done(f"Undone: {entries} of {who(self.customers)}.")
+
+
+class Correct(Act):
+    """A customer's name, phone, e-mail or route as staff know it, beside what the export says."""
+
+    title, button, template = "Correct the customer", "Save", "correct"
+
+    def read(self) -> None:
+        super().read()
+        hidden = {"phone", "email"} - contacts_of(self.user)
+        self.fields = [name for name in self.all("field") or CORRECTABLE if name not in hidden]
+        if not self.fields or set(self.fields) - set(CORRECTABLE):
+            raise Http404
+
+    def initial(self) -> dict:
+        shown = {name: self.customer.shown(name) for name in self.fields}
+        return shown | {f"seen_{name}": value for name, value in shown.items()}
+
+    def form(self, data=None):
+        return forms.CorrectForm(data, self.initial(), fields=self.fields)
+
+    def kept(self) -> list[tuple[str, str]]:
+        return super().kept() + [("field", name) for name in self.fields]
+
+    def context(self, form) -> dict:
+        lines = [
+            {"field": form[name], "seen": form[f"seen_{name}"], "theirs": getattr(self.customer, name), "name": name,
+             "corrected": getattr(self.customer, f"own_{name}") is not None} for name in self.fields
+        ]  # fmt: skip
+        return {"lines": lines}
+
+    def do(self, data: dict) -> Done:
+        back = set(self.all("export"))
+        corrected, returned = [], []
+        with transaction.atomic():
+            for name in self.fields:
+                value, seen = None if name in back else data[name], data[f"seen_{name}"]
+                if value == seen:
+                    continue
+                services.correction_save(self.customer.pk, name, value, user=self.user, seen=seen)
+                (returned if value is None else corrected).append(_label(name))
+        if not corrected + returned:
+            return Done("Nothing was changed.", level="info")
+        text = f"{' and '.join(corrected)} corrected. " if corrected else ""
+        text += f"{' and '.join(returned)} as in the export again." if returned else ""
+        undo = f"corrections {self.customer.pk}" if corrected else ""
+        return Done(f"{who(self.customers)}: {text.strip()}", undo)
+
+
+def _label(name: str) -> str:
+    return Customer._meta.get_field(name).verbose_name
+
+
+class Choose(Act):
+    """The export changed what staff had corrected: which of the two counts."""
+
+    title, template = "Which one is right?", "choose"
+
+    def read(self) -> None:
+        super().read()
+        fields = self.all("field")
+        self.conflict = next((c for c in self.customer.conflicts if not fields or c.field in fields), None)
+        if {*fields, *([self.conflict.field] if self.conflict else [])} & ({"phone", "email"} - contacts_of(self.user)):
+            raise Http404
+        self.field = self.conflict.field if self.conflict else (fields or [""])[0]
+        if fields and self.field not in CORRECTABLE:
+            raise Http404
+
+    def check(self) -> None:
+        if self.conflict is None:
+            raise Refused(f"{who(self.customers)}: there is nothing to choose any more.")
+
+    def initial(self) -> dict:
+        return {"seen": self.conflict.theirs if self.conflict else ""}
+
+    def form(self, data=None):
+        return forms.ChooseForm(data, self.initial())
+
+    def kept(self) -> list[tuple[str, str]]:
+        return [*super().kept(), ("field", self.field)]
+
+    def context(self, form) -> dict:
+        return {"conflict": self.conflict, "label": _label(self.field) if self.field else ""}
+
+    def do(self, data: dict) -> Done:
+        choice = data["choice"]
+        if choice not in ("ours", "theirs"):
+            raise Refused("Choose one of the two.")
+        services.correction_choose(self.customer.pk, self.field, choice, user=self.user, seen=data["seen"])
+        chosen = "stays as corrected here" if choice == "ours" else "is the export's now"
+        return Done(f"{who(self.customers)}: {_label(self.field)} {chosen}.")
+
+
+class Preferences(Act):
+    """How a customer wants to be reached, or that they don't."""
+
+    title, button, template = "How to reach them", "Save", "preferences"
+    form_class = forms.PreferencesForm
+    fields = ("do_not_contact", "preferred_channel", "language")
+
+    def initial(self) -> dict:
+        return {name: getattr(self.customer, name) for name in self.fields}
+
+    def do(self, data: dict) -> Done:
+        saved = services.preferences_save(
+            self.customer.pk, user=self.user, **{name: data[name] for name in self.fields}
+        )
+        if saved.do_not_contact:
+            return Done(f"{who(self.customers)} is not to be contacted.")
+        return Done(f"{who(self.customers)}: saved how to reach them.")

@@ -7,12 +7,11 @@ from uuid import uuid4
 from django import forms
 from django.core.exceptions import ValidationError
 
-from operations.models import CONTACT, Channel, Outcome
+from operations.models import CONTACT, WRITTEN, Channel, Customer, Language, Outcome
 from operations.services import TOO_MUCH
 
 AGAIN = "Something of this form was lost on the way: open it again."
-CHANNELS = [(c.value, "E-mail" if c == Channel.EMAIL else c.label.capitalize()) for c in CONTACT]
-CHANNELS = [(value, "WhatsApp" if value == Channel.WHATSAPP else label) for value, label in CHANNELS]
+CHANNELS = [(c.value, c.label[0].upper() + c.label[1:]) for c in CONTACT]
 ALL_CHANNELS = [(Channel.NOTE.value, "Note only"), *CHANNELS]
 OUTCOMES = [(o.value, o.label.capitalize()) for o in Outcome if o != Outcome.PROMISED]  # a promise has its own form
 
@@ -101,3 +100,120 @@ class NoteForm(ActForm):
             today, required=False, label="Next action on",
             help_text="Empty: after a call, message or visit nothing is planned any more; a mere note changes no plan.",
         )  # fmt: skip
+
+
+class PromiseForm(ActForm):
+    """A promise to pay an amount by a day."""
+
+    amount = Amount(label="Amount promised")
+
+    def __init__(self, data=None, initial=None, *, today):
+        super().__init__(data, initial)
+        self.fields["on"] = Day(today, label="To be paid by")
+        self.fields["channel"] = forms.ChoiceField(choices=CHANNELS, widget=forms.RadioSelect, label="Promised by")
+        self.fields["note"] = forms.CharField(required=False, max_length=10_000, widget=_long(3), label="Note")
+        self.fields["next_action_on"] = Day(
+            today, required=False, label="Next action on",
+            help_text="Empty: nothing is planned; a broken promise comes to the top of the list by itself.",
+        )  # fmt: skip
+
+
+class SendForm(ActForm):
+    """A message as it will be sent. level: of the template, "any" for the one without."""
+
+    channel = forms.ChoiceField(
+        choices=[(value, dict(CHANNELS)[value]) for value, _ in WRITTEN], widget=forms.RadioSelect, label="By"
+    )
+    language = forms.ChoiceField(choices=Language.choices, widget=forms.RadioSelect, label="In")
+    subject = forms.CharField(
+        required=False, max_length=200, label="Subject", widget=forms.TextInput(attrs={"dir": "auto"})
+    )
+    text = forms.CharField(max_length=4000, widget=_long(9), label="Text", strip=True)
+    attach = forms.BooleanField(required=False, label="Attach the statement of account (PDF) when it is sent from here")
+
+    def __init__(self, data=None, initial=None, *, levels):
+        super().__init__(data, initial)
+        choices = [("any", "Any time: what is owed"), *((str(level.pk), level.name) for level in levels)]
+        self.fields["level"] = forms.ChoiceField(choices=choices, label="Template")
+
+    def clean(self):
+        said = super().clean()
+        if said.get("channel") == Channel.EMAIL and not said.get("subject") and "subject" not in self.errors:
+            self.add_error("subject", "An e-mail needs a subject.")
+        return said
+
+
+class AssignForm(ActForm):
+    """Who takes over; "": nobody."""
+
+    def __init__(self, data=None, initial=None, *, people):
+        super().__init__(data, initial)
+        choices = [*((str(person.pk), name_of(person)) for person in people), ("", "Nobody")]
+        self.fields["to"] = forms.ChoiceField(choices=choices, required=False, label="Assign to")
+
+
+def name_of(person) -> str:
+    """A colleague as staff know them."""
+    return person.get_full_name() or person.get_username()
+
+
+class NextActionForm(ActForm):
+    """A day, or the button that plans nothing any more."""
+
+    def __init__(self, data=None, initial=None, *, today):
+        super().__init__(data, initial)
+        self.fields["on"] = Day(today, required=False, label="Next action on")
+        self.fields["note"] = forms.CharField(required=False, max_length=2000, widget=_long(2), label="What to do")
+
+    def clean(self):
+        said = super().clean()
+        if "none" in self.data:
+            said["on"] = None
+            self._errors.pop("on", None)
+        elif said.get("on") is None and "on" not in self.errors:
+            self.add_error("on", "Choose a day, or “Nothing planned”.")
+        return said
+
+
+class VoidForm(ActForm):
+    """Why something is undone."""
+
+    reason = forms.CharField(
+        max_length=300, label="Why", widget=forms.TextInput(attrs={"dir": "auto"}),
+        error_messages={"required": "Say why."},
+    )  # fmt: skip
+
+
+class CorrectForm(ActForm):
+    """Some of CORRECTABLE; seen_*: what was shown when the form opened, export: fields to go back to the export's."""
+
+    def __init__(self, data=None, initial=None, *, fields):
+        super().__init__(data, initial)
+        for name in fields:
+            column = Customer._meta.get_field(name)
+            kind = {"phone": "tel", "email": "email"}.get(name, "text")
+            widget = forms.TextInput(attrs={"type": kind, "dir": "auto", "autocomplete": "off"})
+            label = column.verbose_name[0].upper() + column.verbose_name[1:]
+            self.fields[name] = forms.CharField(
+                required=False, max_length=column.max_length, label=label, widget=widget
+            )  # fmt: skip
+            self.fields[f"seen_{name}"] = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+
+
+class ChooseForm(ActForm):
+    """Which of two values counts; seen: the export's as it was shown."""
+
+    choice = forms.ChoiceField(choices=[("ours", ""), ("theirs", "")], widget=forms.HiddenInput, required=False)
+    seen = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+
+
+class PreferencesForm(ActForm):
+    """How a customer wants to be reached."""
+
+    do_not_contact = forms.BooleanField(
+        required=False, label="Do not contact", help_text="No message is sent, and lists say so."
+    )
+    preferred_channel = forms.ChoiceField(
+        choices=[("", "No preference"), *CHANNELS], required=False, label="Best reached by"
+    )
+    language = forms.ChoiceField(choices=Language.choices, label="Language")

@@ -355,20 +355,30 @@ def followup_save(followup: FollowUp, *, user) -> FollowUp:
 def followup_void(followup_id: int, *, reason: str = "", user) -> FollowUp:
     """Undo a follow-up: it stays on record as void, and what it set (next action, person, promise) no longer counts.
     One's own of today, or with the right to void. One voided already stays as it is."""
+    return followups_void([followup_id], reason=reason, user=user)[0]
+
+
+def followups_void(followup_ids: Iterable[int], *, reason: str = "", user) -> list[FollowUp]:
+    """Undo several follow-ups, all or none; otherwise as followup_void."""
     with _writing(user, "add_followup"):
-        found = follow_ups_for(user).filter(pk=followup_id).first()
-        if found is None:
+        wanted, reason = set(followup_ids), _text(reason, 300, "The reason")
+        whose = set(follow_ups_for(user).filter(pk__in=wanted).values_list("customer_id", flat=True))
+        if not whose:
             raise Refused("There is no such follow-up.")
-        customers = _lock(Customer.objects.all(), [found.customer_id], "customer")
-        found.refresh_from_db()
-        if found.voided_at:
-            return found
-        if not may_void(found, user):
-            raise PermissionDenied("Only your own follow-ups of today can be undone with your account (void_followup).")
-        found.voided_by, found.voided_at = user, timezone.now()
-        found.void_reason = _text(reason, 300, "The reason")
-        found.save(update_fields=["voided_by", "voided_at", "void_reason"])
-        _settle(customers)
+        customers = _lock(Customer.objects.all(), whose, "customer")
+        found = list(follow_ups_for(user).filter(pk__in=wanted).order_by("pk"))
+        if len(found) < len(wanted):
+            raise Refused("There is no such follow-up.")
+        standing = [followup for followup in found if not followup.voided_at]
+        for followup in standing:
+            if not may_void(followup, user):
+                raise PermissionDenied(
+                    "Only your own follow-ups of today can be undone with your account (void_followup)."
+                )
+            followup.voided_by, followup.voided_at, followup.void_reason = user, timezone.now(), reason
+            followup.save(update_fields=["voided_by", "voided_at", "void_reason"])
+        if standing:
+            _settle(customers)
         return found
 
 

@@ -6,12 +6,16 @@ from operations.acts import may as may_do
 from operations.acts import money as in_words
 
 register = template.Library()
-UNDO = {"payments": ("void-payment", "payment"), "followups": ("void-followup", "followup")}
+UNDO = {  # what a message's tag names -> the action that takes it back, and what that calls its subject
+    "payments": ("void-payment", "payment"),
+    "followups": ("void-followup", "followup"),
+    "corrections": ("correct", "customer"),
+}
 
 
 @register.filter
 def may(user, what: str) -> bool:
-    """{% if user|may:"pay" %}: whether this person may do an action (acts.ACTS) at all."""
+    """{% if user|may:"pay" %}: whether this person may do an action (acts.PERMISSIONS) at all."""
     return may_do(user, what)
 
 
