@@ -25,7 +25,6 @@ from analytics.pages import build_of, needs_data
 from analytics.receivables import AGING
 from analytics.tables import Column, Table, slug
 from etl.business import Store
-from operations import acts
 from operations.models import Level
 from operations.money import NOTHING, Promise
 from operations.receivables import (
@@ -210,21 +209,20 @@ def bar(debt: Debt) -> dict:
 
 @dataclass(frozen=True)
 class Rights:
-    """Which of the desk's actions a person may do: those whose buttons they see."""
+    """Which of the desk's actions a person may do: those whose buttons they see. follow: notes, promises, plans."""
 
     pay: bool
-    note: bool
-    promise: bool
+    follow: bool
     assign: bool
-    plan: bool
 
     @property
     def any(self) -> bool:
-        return self.pay or self.note or self.promise or self.assign or self.plan
+        return self.pay or self.follow or self.assign
 
 
 def rights_of(user) -> Rights:
-    return Rights(*(acts.may(user, what) for what in ("pay", "note", "promise", "assign", "next-action")))
+    """As services ask for each of them."""
+    return Rights(*(user.has_perm(f"operations.{name}") for name in ("add_payment", "add_followup", "assign_customer")))
 
 
 def _act(what: str, back: str, **subject: str) -> str:
@@ -254,8 +252,8 @@ def _row(row: Row, found: Worklist, rights: Rights, opens: bool, back: str) -> d
         "due": is_due(debt, today),
         "url": reverse("customer", args=[debt.customer_id]) if opens else "",
         "pay": _act("pay", back, **paid) if rights.pay else "",
-        "promise_url": _act("promise", back, **subject) if rights.promise else "",
-        "note": _act("note", back, **subject) if rights.note else "",
+        "promise_url": _act("promise", back, **subject) if rights.follow else "",
+        "note": _act("note", back, **subject) if rights.follow else "",
     }  # fmt: skip
 
 
