@@ -235,7 +235,7 @@ class Pay(Act):
             lines[row.order.customer_id]["orders"] += bool(row.balance)
             lines[row.order.customer_id]["sum"] += row.balance
         return {
-            "rows": self.rows, "bulk": self.bulk, "owed": self.owed, "lines": list(lines.values()),
+            "currency": frame.currency(), "rows": self.rows, "bulk": self.bulk, "owed": self.owed, "lines": list(lines.values()),
             "paid_orders": len(parts), "paid_sum": sum(parts.values(), NOTHING),
             "everything": sum((row.balance for row in self.rows), NOTHING),
         }  # fmt: skip

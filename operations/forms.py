@@ -61,6 +61,10 @@ class ActForm(forms.Form):
         initial = {"request_key": uuid4()} | (initial or {})
         super().__init__(data, initial=initial, auto_id="act-%s", label_suffix="")
 
+    def start_at(self, name: str) -> None:
+        """Where the cursor is when the form opens."""
+        self.fields[name].widget.attrs["autofocus"] = True
+
     def clean(self):
         for text in self.errors.get("request_key", []):
             self.add_error(None, text)
@@ -81,6 +85,7 @@ class PayForm(ActForm):
         super().__init__(data, initial)
         self.fields["method"] = forms.ChoiceField(choices=[(name, name) for name in methods], label="Paid by")
         self.fields["paid_on"] = Day(latest=today, label="Paid on")
+        self.start_at("amount")
         self.order_fields(["request_key", "total", "amount", "method", "paid_on", "reference", "note"])
 
 
@@ -100,6 +105,7 @@ class NoteForm(ActForm):
             today, required=False, label="Next action on",
             help_text="Empty: after a call, message or visit nothing is planned any more; a mere note changes no plan.",
         )  # fmt: skip
+        self.start_at("note")
 
 
 class PromiseForm(ActForm):
@@ -116,6 +122,7 @@ class PromiseForm(ActForm):
             today, required=False, label="Next action on",
             help_text="Empty: nothing is planned; a broken promise comes to the top of the list by itself.",
         )  # fmt: skip
+        self.start_at("amount")
 
 
 class SendForm(ActForm):
@@ -150,6 +157,7 @@ class AssignForm(ActForm):
         super().__init__(data, initial)
         choices = [*((str(person.pk), name_of(person)) for person in people), ("", "Nobody")]
         self.fields["to"] = forms.ChoiceField(choices=choices, required=False, label="Assign to")
+        self.start_at("to")
 
 
 def name_of(person) -> str:
@@ -164,6 +172,7 @@ class NextActionForm(ActForm):
         super().__init__(data, initial)
         self.fields["on"] = Day(today, required=False, label="Next action on")
         self.fields["note"] = forms.CharField(required=False, max_length=2000, widget=_long(2), label="What to do")
+        self.start_at("on")
 
     def clean(self):
         said = super().clean()
@@ -179,7 +188,7 @@ class VoidForm(ActForm):
     """Why something is undone."""
 
     reason = forms.CharField(
-        max_length=300, label="Why", widget=forms.TextInput(attrs={"dir": "auto"}),
+        max_length=300, label="Why", widget=forms.TextInput(attrs={"dir": "auto", "autofocus": True}),
         error_messages={"required": "Say why."},
     )  # fmt: skip
 
@@ -198,6 +207,7 @@ class CorrectForm(ActForm):
                 required=False, max_length=column.max_length, label=label, widget=widget
             )  # fmt: skip
             self.fields[f"seen_{name}"] = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+        self.start_at(fields[0])
 
 
 class ChooseForm(ActForm):

@@ -1,0 +1,223 @@
+// Actions at the desk: links and forms with class act open their form in one dialog, and forms work things out as one
+// types. Without it every form is a page of its own and does the same.
+"use strict";
+(() => {
+  if (document.documentElement.dataset.acts) return; // several parts of a page may ask for this script
+  document.documentElement.dataset.acts = "1";
+  const HEADERS = { "X-Part": "1" };
+  const LONG = 3500; // characters of an address; longer ones are sent as a form
+  let dialog, body, asking = 0;
+
+  /* ---- the dialog ---- */
+  const build = () => {
+    dialog = document.createElement("dialog");
+    dialog.id = "act";
+    dialog.setAttribute("aria-labelledby", "act-title");
+    body = document.createElement("div");
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "act-close";
+    close.setAttribute("aria-label", "Close");
+    close.textContent = "×";
+    close.addEventListener("click", () => dialog.close());
+    dialog.append(body, close);
+    dialog.addEventListener("close", () => { asking += 1; body.replaceChildren(); });
+    document.body.append(dialog);
+  };
+  const put = (html) => {
+    if (!dialog) build();
+    body.innerHTML = html; // from this server, its texts escaped; scripts in it would not run
+    if (!dialog.open) dialog.showModal();
+    const part = body.querySelector(".act-part");
+    prepare(part);
+    dialog.scrollTop = 0;
+    focus(part);
+  };
+  const focus = (part) => {
+    const title = part.querySelector("#act-title");
+    title.tabIndex = -1;
+    const first = part.querySelector("[data-wrong]") || part.querySelector(".wrong :is(input, select, textarea)")
+      || part.querySelector("[autofocus]") || title;
+    first.focus();
+    if (first.matches("input.amount")) first.select();
+  };
+  const words = (html) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    return page.querySelector("main p")?.textContent.trim() || "";
+  };
+  const wrong = (text) => {
+    const part = body?.querySelector(".act-part");
+    if (!dialog?.open || !part) { alert(text); return; }
+    part.querySelector("[data-wrong]")?.remove();
+    const said = document.createElement("div");
+    said.className = "say bad";
+    said.dataset.wrong = "";
+    said.tabIndex = -1;
+    said.setAttribute("role", "alert");
+    said.textContent = text;
+    part.querySelector("#act-title").after(said);
+    said.focus();
+  };
+  const go = (next) => {
+    const url = new URL(next, location);
+    if (url.pathname + url.search === location.pathname + location.search) location.reload();
+    else location.assign(url);
+  };
+
+  /* ---- asking the server ---- */
+  const answer = async (response) => {
+    if (response.status === 204) { go(response.headers.get("X-Next") || location.href); return; }
+    const html = await response.text();
+    if (response.headers.get("X-Part")) {
+      put(html);
+      const link = body.querySelector("a[data-send]");
+      if (link && response.headers.get("X-Next")) leave(link, response.headers.get("X-Next"));
+    } else if (response.redirected) wrong("You are signed out. Load this page anew and sign in; nothing was recorded.");
+    else wrong(words(html) || `The server answered with ${response.status}. Load the page anew, then try again.`);
+  };
+  /* The message is on record: open it elsewhere, and go on here. Where the browser opens no tab, the link stays. */
+  const leave = (link, next) => {
+    if (link.target) {
+      const tab = window.open(link.href, "_blank");
+      if (!tab) return;
+      tab.opener = null;
+    } else location.href = link.href;
+    setTimeout(() => go(next), 600);
+  };
+  const ask = async (url, options, busy) => {
+    const mine = asking += 1;
+    busy?.setAttribute("aria-busy", "true");
+    try {
+      const response = await fetch(url, { ...options, headers: HEADERS });
+      if (mine === asking) await answer(response);
+    } catch {
+      if (mine === asking) wrong("No answer came. Press again: nothing is recorded twice.");
+    } finally {
+      busy?.removeAttribute("aria-busy");
+    }
+  };
+  const homeward = (params) => { if (!params.has("back")) params.append("back", location.pathname + location.search); };
+  const open = (href, opener) => {
+    const url = new URL(href, location);
+    homeward(url.searchParams);
+    return ask(url, {}, opener);
+  };
+  const filled = (form, button) => {
+    const data = new FormData(form);
+    if (button?.name) data.append(button.name, button.value);
+    return data;
+  };
+  /* A form that only names customers or orders. */
+  const openForm = (form, button, action) => {
+    const data = filled(form, button);
+    homeward(data);
+    const query = new URLSearchParams(data);
+    if (form.method === "get" && query.toString().length < LONG) return ask(`${action}?${query}`, {}, button);
+    if (!data.has("csrfmiddlewaretoken")) {
+      data.append("csrfmiddlewaretoken", document.querySelector("[name=csrfmiddlewaretoken]")?.value || "");
+    }
+    return ask(action, { method: "POST", body: data }, button);
+  };
+  const send = async (form, button) => {
+    const data = filled(form, button); // before the buttons are shut: those tell nothing
+    const buttons = form.querySelectorAll("button:not([type=button])");
+    buttons.forEach((b) => { b.disabled = true; });
+    await ask(form.getAttribute("action"), { method: "POST", body: data }, form);
+    buttons.forEach((b) => { b.disabled = false; });
+  };
+
+  document.addEventListener("click", (event) => {
+    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (event.target.closest("#act [data-close]")) { event.preventDefault(); dialog.close(); return; }
+    const link = event.target.closest("a.act");
+    if (!link) return;
+    event.preventDefault();
+    if (!link.hasAttribute("aria-busy")) open(link.href, link);
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target, button = event.submitter;
+    if (event.defaultPrevented) return;
+    if (form.matches("form.act")) {
+      const action = new URL(button?.getAttribute("formaction") || form.getAttribute("action"), location);
+      if (!action.pathname.includes("/operations/act/") || button?.formTarget || form.target) return;
+      event.preventDefault();
+      if (!button?.hasAttribute("aria-busy")) openForm(form, button, action.pathname);
+    } else if (form.matches("form.act-part")) {
+      if (form.closest("#act")) {
+        event.preventDefault();
+        if (!form.hasAttribute("aria-busy")) send(form, button);
+      } else if (form.hasAttribute("aria-busy")) event.preventDefault();
+      else form.setAttribute("aria-busy", "true");
+    }
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) document.querySelectorAll("form.act-part").forEach((form) => form.removeAttribute("aria-busy"));
+  });
+
+  /* ---- forms ---- */
+  const prepare = (part) => {
+    part.querySelectorAll(".presets").forEach((row) => {
+      row.hidden = false;
+      row.addEventListener("click", (event) => {
+        const field = document.getElementById(row.dataset.sets);
+        if (event.target.matches("button")) { field.value = event.target.value; field.focus(); }
+      });
+    });
+    const rows = part.querySelector("[data-spread]");
+    if (rows) spread(part, rows);
+    part.querySelector("[data-drafts]")?.addEventListener("change", (event) => redraft(part, event.target));
+  };
+  /* Another template, language or way: the server fills the text in anew. */
+  const redraft = (form, field) => {
+    const text = form.querySelector("textarea");
+    if (text.value !== text.defaultValue && !confirm("Replace the text that you changed?")) {
+      if (field.type === "radio") form.querySelectorAll(`[name=${field.name}]`).forEach((r) => { r.checked = r.defaultChecked; });
+      else [...field.options].forEach((o) => { o.selected = o.defaultSelected; });
+      return;
+    }
+    const look = Object.assign(document.createElement("button"), { name: "look", value: "1", hidden: true });
+    form.append(look);
+    form.requestSubmit(look);
+  };
+  /* What of an amount each order gets, the oldest first, as the server spreads it. Sums are in cents. */
+  const spread = (part, rows) => {
+    const amount = part.querySelector("input.amount"), says = part.querySelector("[data-says]");
+    const boxes = [...rows.querySelectorAll("input[data-balance]")];
+    const cents = (text) => Math.round(Number(text.replaceAll(",", "").trim()) * 100);
+    const money = (sum) => `${rows.dataset.currency} ${(sum / 100).toLocaleString("en", { minimumFractionDigits: 2 })}`;
+    let saying;
+    const show = () => {
+      const chosen = boxes.filter((box) => box.checked);
+      const owed = chosen.reduce((sum, box) => sum + cents(box.dataset.balance), 0);
+      const given = amount.value.trim() ? cents(amount.value) : owed;
+      let left = Number.isFinite(given) && given > 0 ? given : 0;
+      boxes.forEach((box) => {
+        const gets = box.checked ? Math.min(left, cents(box.dataset.balance)) : 0;
+        left -= gets;
+        box.closest("tr").querySelector("[data-part]").textContent = gets ? money(gets) : "–";
+      });
+      rows.querySelector("[data-owed]").textContent = money(owed);
+      rows.querySelector("[data-sum]").textContent = money(Math.max(0, given || 0) - left);
+      const rest = owed - given;
+      let text = `Records ${money(given)}${rest ? `; ${money(rest)} stays owed` : ", all that these orders owe"}.`;
+      if (!chosen.length) text = "Choose at least one order.";
+      else if (!(given > 0)) text = "The amount is a number above 0.";
+      else if (left) text = `That is ${money(left)} more than these orders owe.`;
+      says.classList.toggle("alarm", !chosen.length || !(given > 0) || left > 0);
+      clearTimeout(saying); // said once one stops typing
+      saying = setTimeout(() => { says.textContent = text; }, 250);
+    };
+    amount.addEventListener("input", show);
+    rows.addEventListener("change", () => {
+      const owed = boxes.filter((box) => box.checked).reduce((sum, box) => sum + cents(box.dataset.balance), 0);
+      amount.value = (owed / 100).toFixed(2);
+      show();
+    });
+    show();
+  };
+
+  document.querySelectorAll(".act-page .act-part").forEach((part) => {
+    prepare(part);
+    if (part.querySelector("[data-wrong], .wrong")) focus(part);
+  });
+})();
