@@ -1,11 +1,14 @@
-"""One customer on a page: who they are, what they brought, where they stand among all, every order with its items."""
+"""One customer in figures: who they are, what they brought, where they stand among all, every order with its items.
 
+The page itself, with what the desk does there, is operations/customer_page.py.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 
 from analytics import access, exports, queries
@@ -28,21 +31,24 @@ HISTORY = (
 )  # fmt: skip
 
 
-def _facts(who: dict, contacts: set[str], only: str | None) -> list[tuple[str, str]]:
-    """Label and words of what is known about the person."""
-    facts = [("Customer", who["customer_id"])]
-    facts += [(label, who[key] or DASH) for key, label in (("phone", "Phone"), ("email", "E-mail")) if key in contacts]
+def facts_of(who: Mapping, contacts: Collection[str], only: str | None) -> list[tuple[str, str, str]]:
+    """(column, label, words) of what is known about the person; who: of queries.customer()."""
+    facts = [("customer_id", "Customer", who["customer_id"])]
     facts += [
-        ("Store", who["store"] or DASH), ("Area", who["area"] or DASH),
-        ("Route", DASH if who["route"] is None else str(who["route"])),
-        ("Signed up", words(who["signed_up"], "date", "")), ("System", SYSTEMS[who["source"]]),
+        (key, label, who[key] or DASH) for key, label in (("phone", "Phone"), ("email", "E-mail")) if key in contacts
+    ]
+    facts += [
+        ("store", "Store", who["store"] or DASH), ("area", "Area", who["area"] or DASH),
+        ("route", "Route", DASH if who["route"] in (None, "") else str(who["route"])),
+        ("signed_up", "Signed up", words(who["signed_up"], "date", "")), ("source", "System", SYSTEMS[who["source"]]),
     ]  # fmt: skip
     if not only and who["cohort_month"]:
-        facts.append(("Customer since", f"{who['cohort_month']:%B %Y}"))
+        facts.append(("cohort_month", "Customer since", f"{who['cohort_month']:%B %Y}"))
     if who["b2b"]:
-        facts.append(("Business account", "yes: its orders count in no figure of consumers"))
+        facts.append(("b2b", "Business account", "yes: its orders count in no figure of consumers"))
     if who["source"] == "CC_2025":
-        facts.append(("In the latest export", "yes" if who["in_export"] else "no: known from orders or items alone"))
+        in_export = "yes" if who["in_export"] else "no: known from orders or items alone"
+        facts.append(("in_export", "In the latest export", in_export))
     return facts
 
 
@@ -140,72 +146,76 @@ def _months(months: list[dict]) -> Table:
 
 
 def _history(build: queries.Snapshot, customer_id: str, params, limit: int | None) -> tuple:
+    """The table, how it is sorted, and its page: where the order to find stands, unless a page is asked for."""
     sort, descending = read_sort(params.get("sort", "")[:40], [c.key for c in HISTORY], "-placed")
-    page = read_page(params.get("p", ""))
+    page, wanted = read_page(params.get("p", "")), params.get("find", "")[:40]
+    how = {"sort": sort, "descending": descending}
+    if wanted and limit and "p" not in params:
+        every = build.customer_history(customer_id, **how)[0]["order_id"].to_list()
+        page = every.index(wanted) // PAGE + 1 if wanted in every else 1
     offset = (page - 1) * PAGE if limit else 0
-    how = {"sort": sort, "descending": descending, "limit": limit, "offset": offset}
-    found, total = build.customer_history(customer_id, **how)
-    rows = tuple(row | {"#chosen": row["order_id"] == params.get("find")} for row in found.iter_rows(named=True))
+    found, total = build.customer_history(customer_id, **how, limit=limit, offset=offset)
+    rows = tuple(row | {"#chosen": row["order_id"] == wanted} for row in found.iter_rows(named=True))
     note = f"{total:,} order{'' if total == 1 else 's'} and payments of both systems."
     return Table("history", "Orders and payments", HISTORY, rows, note, total=total), sort, descending, \
         page if offset < max(total, 1) else 1  # fmt: skip
 
 
-def _with_items(build: queries.Snapshot, table: Table) -> Table:
-    """The history, each order with its items: dicts of words, a line each."""
+def items_of(build: queries.Snapshot, orders: list[str]) -> dict[str, list[dict]]:
+    """Orders' item lines in words (see analytics/lines.html), by order; of some of customer_history() alone."""
     money, lines = frame.currency(), {}
-    for line in build.customer_items([row["order_id"] for row in table.rows]).iter_rows(named=True):
+    for line in build.customer_items(orders).iter_rows(named=True):
         lines.setdefault(line["order_id"], []).append({
             "item": line["item"], "category": line["item_category"], "service": line["service_type"],
             "quantity": number(line["quantity"], 0 if line["quantity"] is None or line["quantity"] % 1 == 0 else 1),
             "total": with_unit(line["total"], "money", money), "express": line["express"],
         })  # fmt: skip
+    return lines
+
+
+def _with_items(build: queries.Snapshot, table: Table) -> Table:
+    """The history, each order with its items: dicts of words, a line each."""
+    lines = items_of(build, [row["order_id"] for row in table.rows])
     rows = (row | {"#id": row["order_id"], "#lines": lines.get(row["order_id"], [])} for row in table.rows)
     return replace(table, rows=tuple(rows))
 
 
-def _known(request: HttpRequest, customer_id: str) -> tuple[queries.Snapshot, dict]:
-    build = build_of(request)
-    who = build.customer(customer_id[:40])
+def figures_of(build: queries.Snapshot, customer_id: str, params: Mapping[str, str]) -> dict | None:
+    """What templates/analytics/customer.html shows of a customer's figures, at the place that an address's parameters
+    name; None: there is no such customer, or not in the reader's store. who: as queries.customer() has them."""
+    who = build.customer(customer_id)
     if who is None:
-        raise Http404
-    return build, who
-
-
-@access.page_required("customer")
-@needs_data
-def customer(request: HttpRequest, customer_id: str) -> HttpResponse:
-    """One customer; 404 for one that isn't there, or isn't there in the reader's store."""
-    build, who = _known(request, customer_id)
+        return None
     standing = {"rfm": None, "lifetime": None} if build.only else build.customer_standing(customer_id)
-    table, sort, descending, page = _history(build, customer_id, request.GET, PAGE)
+    table, sort, descending, page = _history(build, customer_id, params, PAGE)
     months = build.customer_months(customer_id).to_dicts()
     address = reverse("customer", args=[customer_id])
 
     def url(**other: str | None) -> str:
-        kept = {k: v for k, v in request.GET.items() if k in ("sort", "p")} | other
+        kept = {k: v for k, v in params.items() if k in ("sort", "p")} | other
         said = urlencode({k: v for k, v in kept.items() if v})
         return f"{address}{f'?{said}' if said else ''}#history"
 
-    context = {
+    return {
         "who": who,
         "only": build.only,
-        "facts": _facts(who, access.contacts_of(request.user), build.only),
         "cards": _lifetime(who, standing["lifetime"]),
         "segment": _segment(standing["rfm"]),
         "chart": _chart(months),
         "months": _months(months),
         "listing": listing(_with_items(build, table), url, sort, descending, page),
         "exports": exports.links(lambda form: reverse("customer_export", args=[customer_id, form])),
-    }  # fmt: skip
-    return render(request, "analytics/customer.html", context)
+    }
 
 
 @access.page_required("customer")
 @needs_data
 def customer_export(request: HttpRequest, customer_id: str, form: str) -> HttpResponse:
-    """A customer's revenue a month and whole history as a file."""
-    build, who = _known(request, customer_id)
+    """A customer's revenue a month and whole history as a file; 404 for one that isn't there for the reader."""
+    build = build_of(request)
+    who = build.customer(customer_id[:40])
+    if who is None:
+        raise Http404
     history, *_ = _history(build, customer_id, request.GET, None)
     tables = [_months(build.customer_months(customer_id).to_dicts()), history]
     about = {"Customer": customer_id, "Name": who["name"], "Store": build.only}

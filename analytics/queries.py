@@ -231,6 +231,10 @@ class Snapshot:
         key = ("customer_history", customer_id, *sorted(how.items()))
         return self.kept(key, lambda con: customer_history(con, customer_id, self.only, **how))
 
+    def find_orders(self, text: str, limit: int) -> list[tuple[str, str]]:
+        """find_orders() of this build, of the reader's store."""
+        return find_orders(self.cursor(), text, self.only, limit)
+
     def customer_items(self, orders: list[str]) -> pl.DataFrame:
         """customer_items() of this build. `orders`: of customer_history(), which has those of the reader's store."""
         return customer_items(self.cursor(), orders)
@@ -1368,6 +1372,24 @@ def customer_history(
         how = {"sort": sort, "descending": descending, "limit": limit}
         return customer_history(con, customer_id, store, **how)
     return found.drop("#total"), found["#total"][0] if len(found) else 0
+
+
+def find_orders(
+    con: duckdb.DuckDBPyConnection, text: str, store: str | None = None, limit: int = 50
+) -> list[tuple[str, str]]:
+    """(order, customer) of what has a number with `text` in it, in any case, and is known to exports alone: the old
+    system's orders, subscriptions, invoices, items without an order. The number itself first, then by number; at most
+    `limit`. With `store`, that store's.
+    """
+    where = "contains(upper(order_id), upper($text))" + (" AND store = $store" if store else "")
+    return con.execute(
+        f"""SELECT DISTINCT order_id, customer_id FROM (
+            SELECT order_id, customer_id FROM sales WHERE (source = 'Legacy' OR kind <> 'Order') AND {where}
+            UNION ALL SELECT order_id, customer_id FROM items WHERE orphan AND {where}
+        ) WHERE customer_id IS NOT NULL
+        ORDER BY upper(order_id) <> upper($text), order_id, customer_id LIMIT {int(limit)}""",
+        {"text": text} | ({"store": store} if store else {}),
+    ).fetchall()
 
 
 def customer_items(con: duckdb.DuckDBPyConnection, orders: list[str]) -> pl.DataFrame:

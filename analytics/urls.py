@@ -13,7 +13,6 @@ urlpatterns = [
     path("<slug:page>/list/<slug:address>/export.<str:form>", lists.export, name="list_export"),
     path("follow/<slug:page>/<slug:metric>/", follow.follow, name="follow"),
     path("follow/<slug:page>/<slug:metric>/export.<str:form>", follow.follow_export, name="follow_export"),
-    path("customer/<str:customer_id>/", customer_view.customer, name="customer"),
     path("customer/<str:customer_id>/export.<str:form>", customer_view.customer_export, name="customer_export"),
     path("definitions/", handbook.definitions, name="definitions"),
     path("guide/", handbook.guides, name="guides"),

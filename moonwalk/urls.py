@@ -1,9 +1,11 @@
-"""Addresses: sign-in, the admin, the dashboards' endpoints; every other page is analytics'."""
+"""Addresses: sign-in, the admin, the dashboards' endpoints, the desk's pages; every other page is analytics'."""
 
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.http import Http404
 from django.urls import include, path
+
+from operations import customer_page
 
 
 def gone(request):
@@ -20,5 +22,6 @@ urlpatterns = [
     path("dash/add_stateless_apps", gone),
     path("dash/", include("django_plotly_dash.urls")),
     path("operations/", include("operations.urls")),
+    path("customer/<str:customer_id>/", customer_page.customer, name="customer"),
     path("", include("analytics.urls")),
 ]

@@ -24,6 +24,16 @@
     const open = document.querySelector("details.account[open], details.why[open]");
     if (open) { open.open = false; open.querySelector("summary").focus(); }
   });
+  /* One key: "/" seeks, and what a page gives a letter (data-key) does that. Never while something is typed. */
+  const typed = "textarea, select, [contenteditable], input:not([type=checkbox], [type=radio])";
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.key.length !== 1) return;
+    if (event.target.closest(typed) || document.querySelector("dialog[open]")) return;
+    const meant = event.key === "/" ? document.getElementById("seek") : document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (!meant) return;
+    event.preventDefault();
+    if (event.key === "/") { meant.focus(); meant.select(); } else meant.click();
+  });
   /* Copying needs a script, and a page that came safely: elsewhere the address can be marked and copied by hand. */
   if (navigator.clipboard) document.querySelectorAll("button[data-copy]").forEach((button) => {
     button.hidden = false;

@@ -71,6 +71,7 @@ PAGES = {
     "customer/<str:customer_id>/export.<str:form>": {
         f"/customer/{CUSTOMER}/export.{form}": "customer" for form in ("csv", "xlsx")
     },
+    "operations/search/": {"/operations/search/?q=nobody": "customer"},
     "operations/upload/": {"/operations/upload/": "upload"},
     "api/v1/": {"/api/v1/": "api"},
     "api/v1/docs": {"/api/v1/docs": "api"},
