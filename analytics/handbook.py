@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,9 +15,12 @@ from analytics import access
 from analytics.docs import FACTS_TITLE, METRICS_HEAD, SECTIONS
 from analytics.metrics import FACTS, FORMULA, METRICS, Metric
 
-GUIDES = settings.BASE_DIR / "docs" / "personas"
-# The guides of docs/personas, by file name: the page of access.PAGES whose guide it is.
-PERSONAS = ("executive", "customers", "operations", "finance", "desk")
+DOCS = settings.BASE_DIR / "docs"
+# The guides, by their names in addresses: the file in docs, and the page of access.PAGES that it is about.
+GUIDES = {page: (f"personas/{page}.md", page) for page in ("executive", "customers", "operations", "finance")} | {
+    "desk": ("personas/desk.md", "receivables"),
+    "collections": ("collections.md", "receivables"),
+}
 UNITS = {
     "count": "a number", "money": "money", "share": "a share, in %", "days": "days", "ratio": "a plain number",
 }  # fmt: skip
@@ -97,29 +101,37 @@ def definitions(request: HttpRequest) -> HttpResponse:
     return render(request, "analytics/definitions.html", {"sections": sections(), "rules": ground_rules()})
 
 
-def _guide(page: str) -> str | None:
-    file = GUIDES / f"{page}.md"
-    return file.read_text(encoding="utf-8") if page in PERSONAS and file.is_file() else None
+def _guide(name: str) -> str | None:
+    """A guide's text, in which other guides are linked as pages; what is no page here stays as words."""
+    if name not in GUIDES or not (file := DOCS / GUIDES[name][0]).is_file():
+        return None
+    places = {Path(of).name: reverse("guide", args=[other]) for other, (of, _) in GUIDES.items()}
+
+    def here(link: re.Match) -> str:
+        place = places.get(Path(link[2]).name)
+        return f"[{link[1]}]({place})" if place else link[1]
+
+    return re.sub(r"\[([^\]]+)\]\(([^)\s:#]+\.md)(?:#[^)\s]*)?\)", here, file.read_text(encoding="utf-8"))
 
 
 @access.page_required("guides")
 def guides(request: HttpRequest) -> HttpResponse:
     """The guides there are."""
     found = [
-        {"title": text.splitlines()[0].lstrip("# "), "url": reverse("guide", args=[page])}
-        for page in PERSONAS
-        if (text := _guide(page))
+        {"title": text.splitlines()[0].lstrip("# "), "url": reverse("guide", args=[name])}
+        for name in GUIDES
+        if (text := _guide(name))
     ]
     return render(request, "analytics/guides.html", {"guides": found})
 
 
 @access.page_required("guides")
 def guide(request: HttpRequest, page: str) -> HttpResponse:
-    """The guide to a persona's page: docs/personas/<page>.md."""
+    """One of GUIDES by its name, `page`."""
     text = _guide(page)
     if text is None:
         raise Http404
-    known = access.PAGES[page]
-    back = known if access.can_see(request.user, page) and known.url() else None
-    context = {"title": text.splitlines()[0].lstrip("# "), "text": as_html(text), "back": back, "here": page}
+    about = access.PAGES[GUIDES[page][1]]
+    back = about if access.can_see(request.user, about.name) and about.url() else None
+    context = {"title": text.splitlines()[0].lstrip("# "), "text": as_html(text), "back": back, "here": about.name}
     return render(request, "analytics/guide.html", context)

@@ -44,7 +44,8 @@ class Table:
 
     rows: a dict a row, by the columns' keys; None: no value. A row may carry "#url" (where its first cell leads),
     "#chosen", "#id" (its anchor) and "#lines" (what opens beneath its first cell). metrics: the metrics whose
-    definitions an export adds. total: how many rows there are where these are only a page of them.
+    definitions an export adds. total: how many rows there are where these are only a page of them. leads: where a page
+    leads on from here, (words, address).
     """
 
     id: str
@@ -54,6 +55,7 @@ class Table:
     note: str = ""
     metrics: tuple[str, ...] = ()
     total: int | None = None
+    leads: tuple[tuple[str, str], ...] = ()
 
     @property
     def heads(self) -> tuple[Head, ...]:

@@ -1,9 +1,13 @@
 """Pages of the docs: what they point to exists."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
+from analytics.receivables import collection_effectiveness, dso
+from operations.defaults import LEVELS, PLACEHOLDERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -19,3 +23,16 @@ def test_the_first_screen_of_the_readme_has_one_picture_and_the_two_commands():
     first = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## ")[0]
     assert len(re.findall(r"!\[[^\]]+\]\([^)]+\)", first)) == 1
     assert "make demo" in first and "make test" in first
+
+
+def test_the_desks_guide_says_the_levels_and_figures_as_they_are():
+    text = (ROOT / "docs" / "collections.md").read_text(encoding="utf-8")
+    for name, days, amount, by in LEVELS:
+        assert re.search(rf"^\| {name} \| {days} \| {amount} \| {by} \|$", text, re.I | re.M), name
+    assert re.findall(r"`\{(\w+)\}`", text) == list(PLACEHOLDERS)
+    owed, early, sold = Decimal("1.2"), Decimal("0.8"), Decimal(10)
+    found = dso(owed, early, sold, 365)
+    assert [f"{v:.1f}" for v in (found.days, found.best_possible, found.delinquent)] == ["43.8", "29.2", "14.6"]
+    effective = collection_effectiveness(Decimal(1), sold, owed, early)
+    said = re.findall(r"\*\*([\d.]+)(?: %)?\*\*", text)
+    assert said == ["43.8", "29.2", "14.6", f"{effective * 100:.1f}"]

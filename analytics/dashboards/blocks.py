@@ -8,6 +8,7 @@ says()      what a page says in words above its cards; SENTENCES has them, and t
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -73,6 +74,13 @@ def tables(state: State) -> list[Table]:
 
 def _month(state: State) -> str:
     return f"{state.period.last_day:%Y-%m}"
+
+
+def worklist_url(state: State, **wanted: str) -> str:
+    """The worklist, where what is owed is worked on: of the page's store and area, and of what else is wanted."""
+    place = {"store": state.store.slug if state.store else "", "area": state.filters.area or ""}
+    said = urlencode({k: v for k, v in (place | wanted).items() if v})
+    return f"{reverse('receivables')}?{said}" if said else reverse("receivables")
 
 
 def order_url(customer_id: str, order_id: str) -> str:
@@ -329,7 +337,9 @@ def _debtors(state: State) -> Table:
         | {"customer": r["name"], "#url": reverse("customer", args=[r["customer_id"]])}
         for r in frame.iter_rows(named=True)
     )
-    return Table("debtors", f"Top {TOP} customers by balance", columns, rows, f"Unpaid on {_as_of(state)}.")
+    leads = (("Work on them: the worklist", worklist_url(state, sort="-balance")),)
+    title = f"Top {TOP} customers by balance"
+    return Table("debtors", title, columns, rows, f"Unpaid on {_as_of(state)}.", leads=leads)
 
 
 def _oldest(state: State) -> Table:
@@ -348,7 +358,8 @@ def _oldest(state: State) -> Table:
         | {"customer": r["name"], "#url": order_url(r["customer_id"], r["order_id"])}
         for r in frame.iter_rows(named=True)
     )
-    return Table("oldest", f"{TOP} oldest unpaid orders", columns, rows, f"Unpaid on {_as_of(state)}.")
+    leads = (("Work on them: the worklist by order", worklist_url(state, view="orders", sort="oldest")),)
+    return Table("oldest", f"{TOP} oldest unpaid orders", columns, rows, f"Unpaid on {_as_of(state)}.", leads=leads)
 
 
 # --- Facts: cards of what no period has ----------------------------------------------------------------------------
@@ -368,8 +379,10 @@ def _fact(
     why: str = "",
     follow: str = "",
     follows: Sequence[str] = (),
+    lead: tuple[str, str] | None = None,
 ) -> dict:
-    """The card of one of FACTS. parts: (words, value, unit); follow, follows: where it and its parts lead."""
+    """The card of one of FACTS. parts: (words, value, unit); follow, follows: where it and its parts lead; lead: where
+    one does something about it, (words, address)."""
     fact = FACTS[name]
     parted = [
         {"label": words, "value": with_unit(v, unit, currency()), "change": None, "url": url}
@@ -391,6 +404,7 @@ def _fact(
         "note": note,
         "why": why if value is None else "",
         "follow": follow,
+        "lead": lead,
         "definition": definition_of(name),
         "whole": False,
         "raw": [(fact.label, value, fact.unit), *((f"{fact.label}: {words}", v, unit) for words, v, unit in parts)],
@@ -419,7 +433,7 @@ def _owed(state: State) -> list[dict]:
     unpaid = state.list_url("unpaid")
     return [
         _fact("outstanding", owed, "revenue", (("Orders", ledger.orders.height, "count"),
-              ("Customers", debtors, "count")), day, follow=unpaid),
+              ("Customers", debtors, "count")), day, follow=unpaid, lead=("Whom to call", worklist_url(state))),
         _fact("overdue", overdue, "revenue", (("Orders", late.height, "count"),
               ("Share of outstanding", overdue / owed if owed else None, "share")), day,
               follow=state.list_url("unpaid", what="overdue")),
@@ -428,7 +442,8 @@ def _owed(state: State) -> list[dict]:
               unpaid),
         _fact("collection_effectiveness", row["collection_effectiveness"], "revenue", (), "", ledger.why, unpaid),
         _fact("business_accounts", business, "revenue", (("Orders", count, "count"),),
-              "Apart from all other figures.", follow=state.list_url("unpaid", what="business")),
+              "Apart from all other figures.", follow=state.list_url("unpaid", what="business"),
+              lead=("On the worklist", worklist_url(state, group="business"))),
     ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from html import unescape
 
 import pytest
 
-from analytics import queries
+from analytics import access, queries
 from analytics.customers import SEGMENTS
 from analytics.dashboards import DASHBOARDS, blocks, frame
 from analytics.dashboards.frame import Block, Chart
@@ -214,6 +214,31 @@ def test_what_is_owed_is_the_golden_one(get):
     ]
     assert len(seen["debtors"]) == len(seen["oldest"]) == 21
     assert "As of 5 March 2026" in html
+
+
+def leads(html) -> dict[str, str]:
+    """Words -> address of what leads to the worklist."""
+    found = re.findall(r'<a href="(/operations/receivables/[^"]*)">([^<]+)</a>', html)
+    return {words: unescape(address) for address, words in found}
+
+
+def test_what_is_owed_leads_to_the_worklist_where_it_is_worked_on(get):
+    worklist = "/operations/receivables/"
+    wanted = {
+        "Whom to call": worklist,
+        "On the worklist": f"{worklist}?group=business",
+        "Work on them: the worklist": f"{worklist}?sort=-balance",
+        "Work on them: the worklist by order": f"{worklist}?view=orders&sort=oldest",
+    }
+    assert leads(get("finance", tab="outstanding")).items() >= wanted.items()
+    of_store = leads(get("finance", tab="outstanding", store="hielo", area="inside-abu-dhabi"))
+    assert of_store["On the worklist"] == f"{worklist}?store=hielo&area=Inside+Abu+Dhabi&group=business"
+    assert of_store["Whom to call"] == f"{worklist}?store=hielo&area=Inside+Abu+Dhabi"
+
+
+def test_who_opens_what_is_owed_opens_the_worklist_too():
+    """The links are the same for all readers of the page."""
+    assert all("receivables" in pages for pages in access.ROLES.values() if "finance" in pages)
 
 
 def test_the_lifetime_cards_and_the_call_list_are_the_builds(get, build):

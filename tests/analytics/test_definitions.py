@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from analytics import handbook
+from analytics import access, handbook
 from analytics.metrics import FORMULA, METRICS, parts_of
 
 pytestmark = pytest.mark.django_db
@@ -50,8 +50,9 @@ def test_formulas_read_as_people_write_them(name, said):
 
 @pytest.fixture
 def guides(tmp_path, monkeypatch):
-    monkeypatch.setattr(handbook, "GUIDES", tmp_path)
-    return tmp_path
+    monkeypatch.setattr(handbook, "DOCS", tmp_path)
+    (tmp_path / "personas").mkdir()
+    return tmp_path / "personas"
 
 
 def test_a_guide_is_shown_as_a_page_and_html_in_it_as_text(as_, guides):
@@ -66,6 +67,24 @@ def test_a_guide_is_shown_as_a_page_and_html_in_it_as_text(as_, guides):
     assert 'href="javascript' not in html and '<a href="/executive/">good</a>' in html
     assert "<title>Executive Pulse" in html
     assert "/guide/executive/" in client.get("/guide/").content.decode()
+
+
+def test_guides_link_to_each_other_as_pages(as_, guides):
+    links = "[how](../collections.md#undo), [that](secret.md), [web](https://a.ae/b.md)"
+    (guides / "desk.md").write_text(f"# D\n\nSee {links}.")
+    (guides.parent / "collections.md").write_text("# C\n\nOf [the desk](personas/desk.md), [settings](settings.md).")
+    client = as_("dana")
+    html = client.get("/guide/desk/").content.decode()
+    assert 'See <a href="/guide/collections/">how</a>, that, <a href="https://a.ae/b.md">web</a>' in html
+    assert '<a href="/operations/receivables/">' in html
+    assert 'Of <a href="/guide/desk/">the desk</a>, settings.' in client.get("/guide/collections/").content.decode()
+
+
+@pytest.mark.parametrize("name", handbook.GUIDES)
+def test_every_guide_is_written_and_leads_to_its_page(as_, golden_data, name):
+    html = as_("root").get(f"/guide/{name}/").content.decode()
+    assert f'<p class="crumbs"><a href="{access.PAGES[handbook.GUIDES[name][1]].url()}">' in html
+    assert ".md" not in re.sub(r"<code>[^<]*</code>", "", html)
 
 
 def test_a_guide_that_is_not_there_is_not_found(as_, guides):
