@@ -55,7 +55,7 @@ PAGES = {
         Page("customers", "Customer Analytics", "customers", about="Who comes, who stays, who is worth a call."),
         Page("operations", "Operations Center", "operations", about="Stops, areas, and what is cleaned."),
         Page("finance", "Financial Performance", "finance", about="What was earned, what came in, who owes."),
-        Page("receivables", "Receivables", "receivables", about="Who owes, and whom to call next."),
+        Page("receivables", "Who owes", "receivables", about="Whom to call next about what they owe."),
         Page("desk", "Customers and orders", "admin:operations_order_changelist", about="Look somebody up."),
         Page("upload", "Upload exports", "upload", about="Newer files from CleanCloud, looked at first.", whole=True),
         Page("customer", "Customer", "customer", menu=False),  # one customer: reached by following a figure

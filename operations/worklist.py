@@ -40,6 +40,7 @@ from operations.receivables import (
     Performance,
     Row,
     Worklist,
+    debtors,
     figures,
     is_due,
     paid_here,
@@ -482,7 +483,7 @@ def receivables_export(request: HttpRequest, form: str) -> HttpResponse:
     ).reaching(access.contacts_of(request.user))
     chips = _chips(place, _choices(place, found, request.user))
     about = {
-        "Page": "Receivables", "Group": title, "Day": f"{today.day} {today:%b %Y}",
+        "Page": "Who owes", "Group": title, "Day": f"{today.day} {today:%b %Y}",
         "Store": access.store_of(request.user), "Shows": "; ".join(chip["label"] for chip in chips),
         "Sorted by": BY.get(place.filters.sort),
     }  # fmt: skip
@@ -565,7 +566,7 @@ def paid(request: HttpRequest) -> HttpResponse:
     user, today, place = request.user, timezone.localdate(), _read_paid(request)
     every = paid_here(user, place.store)
     parts = _paid_parts(every, place.params)
-    counts = worklist(user, today, Filters(store=place.store)).counts
+    counts = debtors(user, place.store)
     methods = sorted({p.method for p in every} | ({place.params["method"]} if "method" in place.params else set()))
     selects = [
         ("store", "Store", {"": "All stores"} | {s.slug: s.name for s in stores_of(user)}),
@@ -615,7 +616,7 @@ def paid_export(request: HttpRequest, form: str) -> HttpResponse:
         for part in parts for p in part["rows"]
     )  # fmt: skip
     table = Table("paid-here", "Paid here, still unpaid in CleanCloud", columns, rows)
-    about = {"Page": "Receivables", "Day": f"{today.day} {today:%b %Y}",
+    about = {"Page": "Who owes", "Day": f"{today.day} {today:%b %Y}",
              "Store": access.store_of(request.user) or place.store, "Method": place.params.get("method"),
              "Found by": place.params.get("q")}  # fmt: skip
     return exports.export_response([table], form, f"paid-here-{today}", build_of(request), about)
