@@ -75,7 +75,7 @@ def _browser():
     try:
         from playwright.sync_api import sync_playwright
 
-        from tests.browser.conftest import CHROMIUM, FLAGS
+        from tests.conftest import CHROMIUM, FLAGS
     except ImportError as missing:
         raise SystemExit(f"pages need {missing.name.partition('.')[0]}, which `make bench` installs") from None
     if not Path(CHROMIUM).exists():

@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
 
 
 def main() -> None:
-    from tests.browser.conftest import CHROMIUM, FLAGS
+    from tests.conftest import CHROMIUM, FLAGS
     from tests.conftest import free_port, wait_for
 
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,35 @@ CAST = {"layla": "Management", "omar": "Sales", "sara": "Operations", "farid": "
         "hala": "Management"}  # fmt: skip
 KEPT_TO = {"hala": "Hielo"}
 PASSWORD = "for-the-tests-only"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
+# As root in a container; and without the calls home that a closed network refuses, many at a time.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_addoption(parser):
+    text = "only tests that work on the database, those in a browser aside: what a second database can break"
+    parser.addoption("--database-only", action="store_true", help=text)
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --database-only: what asks pytest-django for the database, or is marked as having one of its own."""
+    if config.getoption("--database-only"):
+        kept = [item for item in items if _needs_database(item) and not item.get_closest_marker("browser")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
+
+
+def _needs_database(item) -> bool:
+    marked = any(item.get_closest_marker(name) for name in ("django_db", "own_database"))
+    return marked or not {"db", "transactional_db"}.isdisjoint(item.fixturenames)
 
 
 def pytest_configure(config):
@@ -135,3 +164,16 @@ def redis_url(tmp_path_factory):
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The system's browser, for the whole run."""
+    from playwright.sync_api import sync_playwright
+
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright's sync API runs an event loop in this thread, in which Django would refuse the database.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()

@@ -68,7 +68,7 @@ def test_some_measurements_alone_never_replace_the_table(capsys, monkeypatch):
 
 
 def test_without_a_browser_it_says_so_in_one_line(tmp_path, monkeypatch):
-    from tests.browser import conftest
+    from tests import conftest
 
     monkeypatch.setattr(conftest, "CHROMIUM", str(tmp_path / "chromium"))
     with pytest.raises(SystemExit, match="^pages need Chromium[^\n]+$"):

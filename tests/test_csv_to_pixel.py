@@ -13,7 +13,6 @@ The laundry of tests/operations/exports.py, in February 2026 (Dhs):
 
 import pytest
 
-from tests.browser.conftest import blocking_database, chromium  # noqa: F401  (fixtures)
 from tests.conftest import PASSWORD, free_port, wait_for
 from tests.operations import exports
 from tests.operations.test_kill import House
@@ -39,7 +38,7 @@ def house(tmp_path) -> House:
 
 
 @pytest.fixture
-def page(house, chromium):  # noqa: F811
+def page(house, chromium):
     """A browser page of root's on a server over the house."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"

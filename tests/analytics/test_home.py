@@ -14,14 +14,15 @@ from tests.analytics import reading
 from tests.conftest import CAST
 
 pytestmark = pytest.mark.django_db
+DESK, ORDERS, UPLOAD = "/operations/receivables/", "/admin/operations/order/", "/operations/upload/"
 DOORS = {
-    "root": ["/executive/", "/customers/", "/operations/", "/finance/", "/admin/operations/order/"],
-    "layla": ["/executive/", "/customers/", "/operations/", "/finance/"],
-    "hala": ["/executive/", "/customers/", "/operations/", "/finance/"],
+    "root": ["/executive/", "/customers/", "/operations/", "/finance/", DESK, ORDERS, UPLOAD],
+    "layla": ["/executive/", "/customers/", "/operations/", "/finance/", DESK, UPLOAD],
+    "hala": ["/executive/", "/customers/", "/operations/", "/finance/", DESK],
     "omar": ["/executive/", "/customers/"],
     "sara": ["/executive/", "/operations/"],
-    "farid": ["/executive/", "/finance/", "/admin/operations/order/"],
-    "dana": ["/admin/operations/order/"],
+    "farid": ["/executive/", "/finance/", DESK, ORDERS, UPLOAD],
+    "dana": [DESK, ORDERS],
 }
 
 
