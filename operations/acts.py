@@ -62,6 +62,14 @@ def counted(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
+def in_cents(orders) -> list[Order]:
+    """Orders with_balance(), the balance with its two places: SQLite gives more."""
+    found = list(orders)
+    for order in found:
+        order.balance = round(order.balance, 2)
+    return found
+
+
 @dataclass(frozen=True)
 class Done:
     """What an action did. undo: "payments 12,13" for messages.html; level: of its message; sent: a Message to open."""
@@ -159,7 +167,7 @@ class Act:
     def open_orders(self, customers: list[Customer]) -> list[Order]:
         """Their orders with something to pay, with `balance`, the oldest first."""
         found = orders_for(self.user).outstanding().filter(customer__in=[c.pk for c in customers])
-        return list(found.order_by(Coalesce("placed", "cleaned"), "pk"))
+        return in_cents(found.order_by(Coalesce("placed", "cleaned"), "pk"))
 
 
 class Pay(Act):
@@ -171,7 +179,7 @@ class Pay(Act):
 
     def read(self) -> None:
         orders, ids = self.all("order"), self.all("customer")
-        given = {o.pk: o for o in orders_for(self.user).with_balance().filter(pk__in=orders)} if orders else {}
+        given = {o.pk: o for o in in_cents(orders_for(self.user).with_balance().filter(pk__in=orders))}
         if len(given) < len(orders):
             raise Http404
         ids = list(dict.fromkeys([*ids, *(given[pk].customer_id for pk in orders)]))
@@ -235,9 +243,8 @@ class Pay(Act):
             lines[row.order.customer_id]["orders"] += bool(row.balance)
             lines[row.order.customer_id]["sum"] += row.balance
         return {
-            "currency": frame.currency(), "rows": self.rows, "bulk": self.bulk, "owed": self.owed, "lines": list(lines.values()),
-            "paid_orders": len(parts), "paid_sum": sum(parts.values(), NOTHING),
-            "everything": sum((row.balance for row in self.rows), NOTHING),
+            "currency": frame.currency(), "rows": self.rows, "bulk": self.bulk, "owed": self.owed,
+            "lines": list(lines.values()), "paid_orders": len(parts), "paid_sum": sum(parts.values(), NOTHING),
         }  # fmt: skip
 
     def _amount(self, form) -> Decimal:
