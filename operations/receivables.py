@@ -5,13 +5,14 @@ People's dates are of the local clock. A person kept to a store gets that store'
 those. What was sold on credit is the live build's to say: performance().
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 
 from analytics import queries
 from analytics.access import contacts_of, store_of
@@ -20,7 +21,7 @@ from analytics.receivables import AGING, LAST_DAYS
 from analytics.receivables import performance as performance_of
 from etl.errors import MoonwalkError
 from operations.models import Customer, Level, Payment
-from operations.money import NOTHING, Promise, Standing, level_of
+from operations.money import NOTHING, Promise, Standing, balance, level_of
 from operations.phones import phone_key
 from operations.scope import orders_for, payments_for
 from operations.standing import LastPromise, last_promises
@@ -49,8 +50,7 @@ class OpenOrder(NamedTuple):
     balance: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Debt:
+class Debt(NamedTuple):
     """A customer who owes: what, since when, and how things stand with them.
 
     orders: the open ones, the oldest first. days, days_overdue: of the oldest. aging: what each bucket of AGING holds
@@ -130,7 +130,7 @@ def debts(user, today: date, customer_id: str | None = None, store: str = "") ->
     """Every customer who owes on orders that the user may look at, or one of them; in no particular order. store:
     what is owed to it alone.
 
-    Six questions: open orders, customers, levels, promises with their orders and balances.
+    Seven questions: open orders, their payments, customers, levels, promises with their orders and balances.
     """
     orders = orders_for(user)
     if customer_id is not None:
@@ -158,19 +158,24 @@ def debt_of(user, customer_id: str, today: date) -> Debt | None:
 
 def _open_orders(orders, today: date, terms: int) -> dict[str, list[OpenOrder]]:
     """customer -> open orders, the oldest first. terms: days after its day on which an order is due."""
+    opened = orders.earned().filter(paid=False).order_by()
+    here: dict[str, Decimal] = {}
+    for order_id, amount in Payment.objects.filter(order__in=opened).order_by().values_list("order_id", "amount"):
+        here[order_id] = here.get(order_id, NOTHING) + amount
     found: dict[str, list[OpenOrder]] = {}
-    rows = orders.outstanding().order_by()
-    for order_id, customer_id, store, placed, cleaned, total, paid_here, balance in rows.values_list(
-        "pk", "customer_id", "store", "placed", "cleaned", "total", "paid_here", "balance"
+    for order_id, customer_id, store, placed, cleaned, total in opened.values_list(
+        "pk", "customer_id", "store", "placed", "cleaned", "total"
     ):
+        paid = here.get(order_id, NOTHING)
+        left = balance(total, False, paid)
+        if left <= 0:
+            continue
         day = placed or cleaned
         days = max(0, (today - day).days)
-        found.setdefault(customer_id, []).append(
-            OpenOrder(
-                order_id, store, day, days, max(0, days - terms), sum(days > last for last in LAST_DAYS),
-                total, round(paid_here, 2), round(balance, 2),
-            )
-        )  # fmt: skip
+        order = OpenOrder(
+            order_id, store, day, days, max(0, days - terms), bisect_left(LAST_DAYS, days), total, paid, left
+        )
+        found.setdefault(customer_id, []).append(order)
     for owed in found.values():
         owed.sort(key=lambda order: (order.day, order.order_id))
     return found
@@ -188,9 +193,9 @@ def _debt(
 ) -> Debt:
     (pk, name, own_name, phone, own_phone, key, store, area, b2b, contact_at, action_on, person, username, first, last,
      silent) = row  # fmt: skip
-    balance, overdue, aging = NOTHING, NOTHING, [NOTHING] * len(AGING)
+    owed, overdue, aging = NOTHING, NOTHING, [NOTHING] * len(AGING)
     for order in orders:
-        balance += order.balance
+        owed += order.balance
         aging[order.bucket] += order.balance
         if order.days_overdue:
             overdue += order.balance
@@ -198,11 +203,11 @@ def _debt(
     return Debt(
         pk, name if own_name is None else own_name,
         (phone if own_phone is None else own_phone) if phones else "", key if phones else "", store, area,
-        BUSINESS if b2b else CONSUMERS, tuple(orders), balance, overdue, tuple(aging),
-        level_of(orders[0].days_overdue, balance, levels, state), promised, contact_at, action_on,
+        BUSINESS if b2b else CONSUMERS, tuple(orders), owed, overdue, tuple(aging),
+        level_of(orders[0].days_overdue, owed, levels, state), promised, contact_at, action_on,
         f"{first or ''} {last or ''}".strip() or username or "", person, silent,
         silent or (action_on is not None and action_on > today),
-        min(balance, _still_to_come(promised)),
+        min(owed, _still_to_come(promised)),
     )  # fmt: skip
 
 
@@ -384,7 +389,7 @@ def _sorted(rows: list[Row], by: str) -> list[Row]:
     """Rows by a key of SORTS, "-" before it: falling; by whom to call next where it is none."""
     value = SORTS.get(by.removeprefix("-"))
     if value is None:
-        return sorted(rows, key=lambda row: (row.debt.turn, row.oldest, row.key))
+        return sorted(rows, key=lambda row: row.debt.turn)  # of a customer's orders the oldest first, as they come
     known = [(found, row) for row in rows if (found := value(row)) is not None]
     known.sort(key=lambda pair: pair[1].key)  # ties, whichever way
     known.sort(key=lambda pair: pair[0], reverse=by.startswith("-"))
@@ -509,6 +514,15 @@ def paid_here(user, store: str = "") -> list[PaidHere]:
         for (pk, order_id, customer_id, name, own, order_store, total, amount, method, paid_on, reference, by, at,
              known) in rows
     ]  # fmt: skip
+
+
+def debtors(user, store: str = "") -> dict[str, int]:
+    """How many customers owe, of each group. One question."""
+    orders = orders_for(user).outstanding()
+    if store:
+        orders = orders.filter(store=store)
+    found = dict(orders.order_by().values_list("customer__b2b").annotate(n=Count("customer", distinct=True)))
+    return {CONSUMERS: found.get(False, 0), BUSINESS: found.get(True, 0)}
 
 
 def to_key_in(user, store: str = "") -> int:

@@ -19,7 +19,7 @@ document.addEventListener("DOMContentLoaded", () => {
     else if (event.key === "k") go(at() < 0 ? rows.length - 1 : at() - 1);
     else if (event.key === "Enter" && event.target.matches("tr[data-row]")) follow("a[data-open]");
     else if (event.key === "p" || event.key === "n") follow(`a[data-key="${event.key}"]`);
-    else if (event.key === "x") follow(".tick input");
+    else if (event.key === "x") follow(".c-tick input");
     else return;
     event.preventDefault();
   });
@@ -37,7 +37,7 @@ document.addEventListener("DOMContentLoaded", () => {
   function choosing(form) {
     const all = document.getElementById("all");
     if (!all) return;
-    const boxes = [...form.querySelectorAll(".tick input")];
+    const boxes = [...form.querySelectorAll(".c-tick input")];
     const bar = form.querySelector("[data-bulk]");
     const said = bar.querySelector("[data-chosen]");
     const none = bar.querySelector("[data-none]");
@@ -55,7 +55,7 @@ document.addEventListener("DOMContentLoaded", () => {
       boxes.forEach((box) => box.closest("tr").classList.toggle("picked", box.checked));
     };
     all.addEventListener("change", () => { boxes.forEach((box) => { box.checked = all.checked; }); tell(); });
-    form.addEventListener("change", (event) => { if (event.target.matches(".tick input")) tell(); });
+    form.addEventListener("change", (event) => { if (event.target.matches(".c-tick input")) tell(); });
     form.addEventListener("reset", () => setTimeout(tell));
     window.addEventListener("pageshow", tell); /* the browser may bring back ticks of an earlier visit */
     tell();
