@@ -54,10 +54,15 @@ def export_response(
     before the data's date and the build, in order: {"Page": ..., "Tab": ..., "Shows": ...}; entries without a value
     are left out.
     """
-    if form not in FORMS:
-        raise Http404
     meta = build.meta()
     about = about | {"Data to": meta["data_to"], "Exports of": meta["as_of"], "Build": meta["build_id"]}
+    return file_response(tables, form, name, about)
+
+
+def file_response(tables: Sequence[Table], form: str, name: str, about: dict[str, str | None]) -> HttpResponse:
+    """A download of some tables of no build in particular; else as export_response."""
+    if form not in FORMS:
+        raise Http404
     tables = [_typed(table) for table in tables]
     content = csv_bytes(tables) if form == "csv" else xlsx_bytes(tables, about)
     plain = re.sub(r"[^a-z0-9.]+", "-", name.lower().removeprefix("moonwalk-")).strip("-.")

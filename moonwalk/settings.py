@@ -96,6 +96,7 @@ UPLOAD_BYTES = env("MOONWALK_UPLOAD_MB") * 2**20
 # --- Apps and middleware -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # before the admin: its templates win
+    "unfold.contrib.filters",
     "moonwalk.admin.AdminConfig",  # django.contrib.admin, open to roles
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -240,6 +241,9 @@ UNFOLD = {
     },
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("operations/admin.css")],
+    "SIDEBAR": {"navigation": "operations.site.navigation"},
+    "DASHBOARD_CALLBACK": "operations.site.front",
 }
 
 # --- Dashboards and static files -----------------------------------------------------------------------------------

@@ -1,10 +1,30 @@
-"""The admin's door: who gets in at all. What each may do inside: roles.py, and the permissions of people."""
+"""The admin's door: who gets in at all, what stands beside every page and on the first one. What each may do inside:
+roles.py, and the permissions of people."""
 
+from django.apps import apps
+from django.contrib import admin
 from django.contrib.auth.forms import AuthenticationForm as AnyActiveUser
+from django.urls import reverse
+from django.utils import timezone
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from analytics.access import can_see
+from analytics.access import can_see, pages_of
+
+# What stands beside every page: heading -> models, each with an icon of the theme.
+ROOMS = {
+    "At the desk": {
+        "operations.Customer": "person", "operations.Order": "local_laundry_service", "operations.Payment": "payments",
+        "operations.FollowUp": "sticky_note_2", "operations.Message": "sms",
+    },
+    "Reminding": {"operations.Level": "stairs", "operations.MessageTemplate": "edit_note"},
+    "Figures": {
+        "operations.RefreshRun": "autorenew", "analytics.ShareLink": "link", "analytics.ApiToken": "key",
+    },
+    "People": {"auth.User": "group", "auth.Group": "badge", "auditlog.LogEntry": "history"},
+}  # fmt: skip
+TITLES = {"auditlog.LogEntry": "Audit trail", "auth.User": "People", "auth.Group": "Roles"}
+PAGE_ICONS = {"receivables": "call", "upload": "upload_file"}
 
 
 def may_enter(user) -> bool:
@@ -26,3 +46,60 @@ class Site(UnfoldAdminSite):
 
     def has_permission(self, request) -> bool:
         return may_enter(request.user)
+
+
+def navigation(request) -> list[dict]:
+    """The sidebar: the pages outside that this person may open, then the lists in here."""
+    pages = [
+        {"title": p.label, "link": p.url(), "icon": PAGE_ICONS.get(p.name, "monitoring"), "active": False}
+        for p in pages_of(request.user) if p.name != "desk"
+    ]  # fmt: skip
+    groups = [{"title": "Pages", "items": pages}] if pages else []
+    for room, models in ROOMS.items():
+        items = [_item(request, name, icon) for name, icon in models.items() if _opens(request, name)]
+        if items:
+            groups.append({"title": room, "separator": True, "items": items})
+    return groups
+
+
+def _opens(request, name: str) -> bool:
+    known = admin.site._registry.get(apps.get_model(name))
+    return known is not None and known.has_view_or_change_permission(request)
+
+
+def _item(request, name: str, icon: str) -> dict:
+    meta = apps.get_model(name)._meta
+    link = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+    title = TITLES.get(name) or str(meta.verbose_name_plural)
+    return {"title": title[:1].upper() + title[1:], "link": link, "icon": icon, "active": request.path.startswith(link)}
+
+
+def front(request, context: dict) -> dict:
+    """The first page: what waits, each leading to the list of it; [(how many, words, address)]."""
+    return context | {"waiting": _waiting(request) if request.user.has_perm("operations.view_customer") else []}
+
+
+def _waiting(request) -> list[tuple[int, str, str]]:
+    from operations.models import Payment
+    from operations.money import Promise
+    from operations.scope import customers_for, payments_for
+    from operations.standing import last_promises
+
+    user, today = request.user, timezone.localdate()
+    customers, list_ = customers_for(user), reverse("admin:operations_customer_changelist")
+    broken = [pk for pk, promise in last_promises(today).items() if promise.state is Promise.BROKEN]
+    found = [
+        (customers.filter(next_action_on__lte=today).count(), "next actions due today or before", f"{list_}?next=due"),
+        (customers.filter(assigned_to=user).count(), "customers assigned to me", f"{list_}?assigned=me"),
+        (customers.filter(pk__in=broken).count(), "promises broken", f"{list_}?promise=broken"),
+        (
+            customers.with_conflicts().count(),
+            "corrections CleanCloud disagrees with",
+            f"{list_}?corrected=conflict",
+        ),
+    ]
+    if user.has_perm("operations.view_payment"):
+        waiting = payments_for(user, Payment.objects.filter(included_in="")).count()
+        payments = reverse("admin:operations_payment_changelist")
+        found.append((waiting, "payments on their way into the figures", f"{payments}?state=waits"))
+    return found

@@ -139,7 +139,6 @@ def inline(*notes: str, **more) -> dict:
     return data | more
 
 
-@pytest.mark.postgresql
 def test_the_desk_writes_a_note_on_an_order(as_, people, published):
     answer = as_("dana").post(url("order", "change", "M-00102"), inline("Called, comes on Friday"))
     assert answer.status_code == 302
@@ -148,7 +147,6 @@ def test_the_desk_writes_a_note_on_an_order(as_, people, published):
         "Called, comes on Friday", "M-00102", "CC-0001", people["dana"])  # fmt: skip
 
 
-@pytest.mark.postgresql
 def test_the_desk_writes_a_note_on_a_customer(as_, people, published):
     as_("dana").post(url("customer", "change", "CC-0001"), inline("Prefers mornings"))
     assert FollowUp.objects.get().customer_id == "CC-0001"
@@ -156,7 +154,6 @@ def test_the_desk_writes_a_note_on_a_customer(as_, people, published):
     assert "Prefers mornings" in page
 
 
-@pytest.mark.postgresql
 def test_a_note_is_added_and_changed_on_its_own_page(as_, people, published):
     client = as_("dana")
     client.post(url("followup", "add"), {"note": "Lost a button", "order": "M-00101", "customer": ""})
@@ -186,7 +183,6 @@ def test_a_note_without_sense_is_refused(as_, published, form, message):
     assert not FollowUp.objects.exists()
 
 
-@pytest.mark.postgresql
 def test_the_database_itself_wants_a_subject_and_a_note(people, published):
     for fields in ({"note": "About nobody"}, {"note": "", "customer_id": "CC-0001"}):
         with pytest.raises(IntegrityError), transaction.atomic():
@@ -203,7 +199,6 @@ def test_the_service_refuses_what_the_form_refuses(people, published):
 # --- Lists ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("model", "word", "found"),
     [
@@ -220,7 +215,6 @@ def test_search(as_, published, model, word, found):
     assert {row.pk for row in answer.context["cl"].result_list} == found
 
 
-@pytest.mark.postgresql
 def test_filters_and_days(as_, published):
     client = as_("dana")
     for query, found in (
@@ -232,13 +226,11 @@ def test_filters_and_days(as_, published):
         assert {row.pk for row in answer.context["cl"].result_list} == found, query
 
 
-@pytest.mark.postgresql
 def test_a_customers_list_counts_their_orders(as_, published):
     rows = {row.pk: row._orders for row in as_("dana").get(url("customer")).context["cl"].result_list}
     assert rows == {"CC-0001": 2, "CC-0002": 1, "CC-0003": 1}
 
 
-@pytest.mark.postgresql
 @pytest.mark.parametrize("model", LISTS)
 def test_a_list_asks_no_more_for_more_rows(as_, people, published, model, django_assert_max_num_queries):
     """One row more of each kind costs no query more: nothing is fetched row by row."""
@@ -261,7 +253,6 @@ def test_a_list_asks_no_more_for_more_rows(as_, people, published, model, django
     assert queries() == before
 
 
-@pytest.mark.postgresql
 @pytest.mark.parametrize(("model", "pk"), [("customer", "CC-0001"), ("order", "M-00101")])
 def test_a_page_asks_no_more_for_more_notes(as_, people, published, model, pk, django_assert_max_num_queries):
     client = as_("dana")
@@ -347,7 +338,6 @@ def test_the_button_wants_a_token(people):
     assert not RefreshRun.objects.exists()
 
 
-@pytest.mark.postgresql
 def test_progress_is_told_to_the_page(as_, people, published):
     run = services.run_open(trigger="button", user=people["root"])
     services.run_progress(run, step="marts", progress=44)

@@ -1,0 +1,159 @@
+"""What every list of the admin has: a sentence on top, the filtered list as CSV and XLSX, moments on the local clock.
+
+analytics/admin.py and operations/admin/ build on it.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import DropdownFilter
+from unfold.views import ChangeList
+
+from analytics import access, exports
+from analytics.tables import Column, Table
+
+log = logging.getLogger(__name__)
+
+LINK = "text-primary-600 dark:text-primary-400 underline"
+
+
+def link(url: str, words: Any) -> str:
+    """An anchor in the theme's manner."""
+    return format_html('<a class="{}" href="{}">{}</a>', LINK, url, words)
+
+
+def moment(at: datetime | None) -> str | None:
+    """10 Feb 2026, 09:05 on the local clock; None: no value."""
+    return f"{timezone.localtime(at):%-d %b %Y, %H:%M}" if at else None
+
+
+def values_filter(field: str, words: str) -> type[DropdownFilter]:
+    """A filter by the values that a text column has among the rows the person may see."""
+
+    class ValuesFilter(DropdownFilter):
+        title, parameter_name = words, field
+
+        def lookups(self, request, model_admin):
+            rows = model_admin.get_queryset(request).order_by(field).values_list(field, flat=True).distinct()
+            return [(value, value) for value in rows if value]
+
+        def queryset(self, request, queryset):
+            return queryset.filter(**{field: self.value()}) if self.value() else queryset
+
+    return ValuesFilter
+
+
+class PeopleFilter(DropdownFilter):
+    """A filter by a person, of those who stand in the column: subclasses name it (parameter_name) and its title."""
+
+    def lookups(self, request, model_admin):
+        from django.contrib.auth import get_user_model
+
+        column = self.parameter_name.removesuffix("__id__exact")
+        named = model_admin.get_queryset(request).order_by().values(column)
+        people = get_user_model().objects.filter(pk__in=named).order_by("username")
+        return [(str(person.pk), person.get_full_name() or person.get_username()) for person in people]
+
+    def queryset(self, request, queryset):
+        value = self.value()
+        if not value:
+            return queryset
+        return queryset.filter(**{self.parameter_name: value}) if value.isdecimal() else queryset.none()
+
+
+def people_filter(field: str, words: str) -> type[PeopleFilter]:
+    """PeopleFilter of a foreign key to a person."""
+    return type("PeopleFilter", (PeopleFilter,), {"title": words, "parameter_name": f"{field}__id__exact"})
+
+
+class Cell(NamedTuple):
+    """A column of a downloaded list: its head, and what stands in it for a row."""
+
+    column: Column
+    value: Callable[[Any], Any]
+
+
+class FilledList(ChangeList):
+    """A page of the list, once its rows carry what ListAdmin.fill() gives them."""
+
+    def get_results(self, request):
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        self.model_admin.fill(request, self.result_list)
+
+
+class ListAdmin(ModelAdmin):
+    """A list that says what it is for, and can be taken along. `cells`: the columns of the download; none: no download.
+
+    The list shows fifty rows a page and counts no more than it must; a filter is set with the others by one button.
+    """
+
+    list_per_page = 50
+    show_full_result_count = False
+    list_filter_submit = True
+    list_before_template = "admin/list_top.html"
+    list_about = ""
+    cells: tuple[Cell, ...] = ()
+
+    def get_urls(self):
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        return [
+            path("export.<str:form>", self.admin_site.admin_view(self.export_view), name=name),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request, extra_context=None):
+        return super().changelist_view(request, {"list_top": self.list_top(request)} | (extra_context or {}))
+
+    def list_top(self, request) -> dict:
+        """What stands above the list: {about, links: [(words, address)], downloads: [(words, address)]}."""
+        query = f"?{request.GET.urlencode()}" if request.GET else ""
+        base = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
+        downloads = exports.links(lambda form: reverse(base, args=[form]) + query) if self.cells else []
+        return {"about": self.list_about, "links": self.list_links(request), "downloads": downloads}
+
+    def list_links(self, request) -> list[tuple[str, str]]:
+        """(words, address) of what belongs to the list and lies elsewhere."""
+        return []
+
+    def fill(self, request, rows: list) -> None:
+        """Put onto rows what the database gives for all of them at once; for a page of the list and for a download."""
+
+    def get_changelist(self, request, **kwargs):
+        return FilledList
+
+    def export_view(self, request, form: str):
+        """The list as it is filtered, sought and sorted, all of its pages, as a CSV or XLSX file."""
+        if not self.has_view_or_change_permission(request) or not self.cells:
+            raise PermissionDenied
+        try:
+            rows: QuerySet = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        rows = list(rows)
+        self.fill(request, rows)
+        name = str(self.opts.verbose_name_plural)
+        table = Table(
+            self.opts.model_name,
+            name.capitalize(),
+            tuple(cell.column for cell in self.cells),
+            tuple({cell.column.key: cell.value(row) for cell in self.cells} for row in rows),
+        ).reaching(access.contacts_of(request.user))
+        about = {
+            "List": name.capitalize(),
+            "Shows": "filtered" if set(request.GET) - {"o", "p", "e"} else "all",
+            "Store": access.store_of(request.user),
+            "Written": moment(timezone.now()),
+        }
+        log.info("user %s took along %s rows of %s", request.user.pk, len(rows), self.opts.model_name)
+        return exports.file_response([table], form, name, about)

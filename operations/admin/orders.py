@@ -1,0 +1,225 @@
+"""Orders: what each is about, what it owes, who paid it where."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from django.contrib import admin
+from django.db.models import F, Q
+from django.utils import timezone
+from unfold.contrib.filters.admin import BooleanRadioFilter, DropdownFilter, RangeDateFilter, RangeNumericFilter
+from unfold.decorators import display
+
+from analytics.admin_lists import Cell, values_filter
+from analytics.dashboards import frame
+from analytics.tables import Column
+from operations import services
+from operations.acts import counted, money
+from operations.admin.ask import Asked, AskingAdmin, Day, Question, choice, line, text
+from operations.admin.customers import ImportedAdmin
+from operations.admin.follow_ups import NewNote, note_history
+from operations.admin.payments import payment_history
+from operations.admin.shared import Button, admin_url, amount, customer_link, day, overdue, page
+from operations.admin.trail import trail
+from operations.models import FollowUp, Order, Payment
+from operations.money import NOTHING
+from operations.scope import follow_ups_for, orders_for, payments_for
+
+COLOURS = {"paid": "success", "here": "info", "owes": "warning", "overdue": "danger", "later": "none"}
+
+
+def standing(order: Order) -> tuple[str, str]:
+    """(kind, words): is it paid, and who says so?"""
+    if order.paid:
+        return "paid", "paid in CleanCloud"
+    if order.paid_here >= order.total:
+        return "here", "paid here, not in CleanCloud"
+    if not order.in_latest_export:
+        return "later", "not in the export"
+    if order.cleaned is None:
+        return "later", "not cleaned yet"
+    late = overdue(order.placed, order.cleaned)
+    words = "paid in part" if order.paid_here else "unpaid"
+    return ("overdue", f"{words}, overdue") if late else ("owes", words)
+
+
+class MoneyFilter(DropdownFilter):
+    title, parameter_name = "money", "money"
+
+    def lookups(self, request, model_admin):
+        return [("open", "unpaid (in the debtors' sum)"), ("overdue", "overdue"), ("over60", "overdue over 60 days"),
+                ("part", "paid in part here"), ("here", "paid here, unpaid in CleanCloud"),
+                ("paid", "paid in CleanCloud"), ("later", "not cleaned yet")]  # fmt: skip
+
+    def queryset(self, request, queryset):
+        opened = Q(paid=False, cleaned__isnull=False, in_latest_export=True, balance__gt=0)
+        due = timezone.localdate() - timedelta(days=frame.business().payment_terms_days)
+        wanted = {
+            "open": opened, "overdue": opened & _before(due), "over60": opened & _before(due - timedelta(days=60)),
+            "part": Q(paid=False, paid_here__gt=0, balance__gt=0),
+            "here": Q(paid=False, paid_here__gt=0, balance=0),
+            "paid": Q(paid=True), "later": Q(paid=False, cleaned__isnull=True),
+        }.get(self.value())  # fmt: skip
+        return queryset.filter(wanted) if wanted else queryset
+
+
+def _before(due) -> Q:
+    return Q(placed__lt=due) | Q(placed__isnull=True, cleaned__lt=due)
+
+
+class PaidQuestion(Question):
+    paid_on = Day(label="Paid on")
+    reference = line("Reference", required=False, max_length=100, help_text="Receipt or transfer number.")
+    note = text("Note", required=False, max_length=2000)
+
+    def __init__(self, request, rows, data=None):
+        super().__init__(request, rows, data)
+        self.fields["method"] = choice("Paid by", [(name, name) for name in services.payment_methods()])
+        self.order_fields(["request_key", "method", "paid_on", "reference", "note"])
+
+    def first(self, request, rows):
+        return {"paid_on": timezone.localdate()}
+
+
+def mark_paid(request, rows, data) -> str:
+    made = services.order_mark_paid(
+        [row.pk for row in rows], method=data["method"], paid_on=data["paid_on"], reference=data["reference"],
+        note=data["note"], user=request.user, request_key=data["request_key"],
+    )  # fmt: skip
+    if not made:
+        return "Nothing recorded: these orders owe nothing."
+    return (f"Recorded {money(sum((p.amount for p in made), NOTHING))} for {counted(len(made), 'order')}. "
+            "Dashboards update shortly.")  # fmt: skip
+
+
+def _about(rows) -> str:
+    owing = [row for row in rows if row.balance]
+    settled = len(rows) - len(owing)
+    words = (
+        f"{counted(len(owing), 'order')} will be paid in full: {money(sum((row.balance for row in owing), NOTHING))}."
+    )
+    return words + (f" {counted(settled, 'order')} owing nothing will be passed over." if settled else "")
+
+
+PAID = Asked(
+    "paid", "Mark paid…", "Mark paid", "add_payment", PaidQuestion, _about,
+    ("Order", "Customer", "Placed", "Total", "Balance"),
+    lambda o: (o.pk, str(o.customer), day(o.placed), amount(o.total), amount(o.balance)), mark_paid,
+)  # fmt: skip
+
+
+@admin.register(Order)
+class OrderAdmin(AskingAdmin, ImportedAdmin):
+    list_display = ("order_id", "customer_shown", "store", "status", "placed_on", "collected_on", "pieces", "sum",
+                    "here", "owes", "days_overdue", "stands")  # fmt: skip
+    list_filter = (
+        MoneyFilter, values_filter("store", "store"), values_filter("status", "status"),
+        values_filter("payment_type", "payment method"), ("placed", RangeDateFilter), ("total", RangeNumericFilter),
+        ("delivery", BooleanRadioFilter), ("b2b", BooleanRadioFilter), ("in_latest_export", BooleanRadioFilter),
+    )  # fmt: skip
+    search_fields = ("order_id", "customer__customer_id", "customer__name", "customer__own_name")
+    search_help_text = "Order number, or the customer's name, phone (050…, +97150…) or number"
+    phone_path = "customer__phone_key"
+    date_hierarchy = "placed"
+    list_about = "Every order of CleanCloud. Tick some and choose “Mark paid…” to record what was paid here."
+    inlines = (NewNote,)
+    asks = (PAID,)
+    readonly_fields = ("customer_shown", "sum", "here", "owes", "days_overdue", "stands")
+    fieldsets = (
+        (None, {"fields": (("order_id", "customer_shown"), ("store", "status"), ("sum", "here", "owes"),
+                           ("stands", "days_overdue"))}),
+        ("Dates", {"fields": (("placed", "ready_by"), ("cleaned", "collected"), ("pickup_date", "delivery"))}),
+        ("From the export", {"fields": (("total", "pieces", "b2b"), ("paid", "payment_type", "payment_date"),
+                                        ("in_latest_export", "synced_at"))}),
+    )  # fmt: skip
+    cells = (
+        Cell(Column("order", "Order"), lambda o: o.pk),
+        Cell(Column("customer", "Customer"), lambda o: o.customer_id),
+        Cell(Column("name", "Name"), lambda o: o.customer.shown_name),
+        Cell(Column("phone", "Phone"), lambda o: o.customer.shown_phone),
+        Cell(Column("email", "E-mail"), lambda o: o.customer.shown_email),
+        Cell(Column("store", "Store"), lambda o: o.store),
+        Cell(Column("status", "Status"), lambda o: o.status),
+        Cell(Column("placed", "Placed", "date"), lambda o: o.placed),
+        Cell(Column("cleaned", "Cleaned", "date"), lambda o: o.cleaned),
+        Cell(Column("collected", "Collected", "date"), lambda o: o.collected),
+        Cell(Column("pieces", "Pieces", "count"), lambda o: o.pieces),
+        Cell(Column("total", "Total", "money"), lambda o: o.total),
+        Cell(Column("paid_here", "Paid here", "money"), lambda o: o.paid_here),
+        Cell(Column("balance", "Balance", "money"), lambda o: o.balance),
+        Cell(Column("days", "Days overdue", "count"), lambda o: _late(o)),
+        Cell(Column("state", "Money"), lambda o: standing(o)[1]),
+        Cell(Column("method", "Payment method"), lambda o: o.payment_type),
+        Cell(Column("paid_on", "Paid on", "date"), lambda o: o.payment_date),
+        Cell(Column("b2b", "Business account", "boolean"), lambda o: o.b2b),
+    )
+
+    def get_queryset(self, request):
+        found = orders_for(request.user, super().get_queryset(request))
+        return found.select_related("customer").with_balance()
+
+    def list_links(self, request):
+        found = [
+            ("Who to call next: the worklist", page(request.user, "receivables", "receivables")),
+            ("Paid here, still unpaid in CleanCloud", page(request.user, "paid_here", "receivables")),
+        ]
+        return [(words, url) for words, url in found if url]
+
+    def buttons(self, request, obj):
+        found = [("Open the customer's page", page(request.user, "customer", "customer", obj.customer_id), False)]
+        if obj.balance and PAID.open_to(request.user):
+            found.insert(0, ("Mark paid", self.ask_url("paid", obj.pk), True))
+            part = page(request.user, "act", "receivables", "pay", order=obj.pk, back=admin_url("order", obj.pk))
+            found.append(("Paid in part", part, False))
+        return [Button(words, url, main) for words, url, main in found if url]
+
+    def histories(self, request, obj):
+        user, found, rows = request.user, [], []
+        if user.has_perm("operations.view_payment"):
+            found.append(payment_history(payments_for(user).filter(order=obj), user, q=obj.pk))
+            rows += [Payment(pk=pk) for pk in payments_for(user).filter(order=obj).values_list("pk", flat=True)]
+        if user.has_perm("operations.view_followup"):
+            notes = follow_ups_for(user).filter(Q(order=obj) | Q(promised_orders=obj)).distinct()
+            found.append(note_history(notes, user, q=obj.pk))
+            rows += [FollowUp(pk=pk) for pk in notes.values_list("pk", flat=True)]
+        return [*found, trail(rows)]
+
+    # Columns
+
+    @display(description="customer", ordering="customer__name")
+    def customer_shown(self, order):
+        return customer_link(order.customer)
+
+    @display(description="placed", ordering="placed")
+    def placed_on(self, order):
+        return day(order.placed) or "–"
+
+    @display(description="collected", ordering="collected")
+    def collected_on(self, order):
+        return day(order.collected) or "–"
+
+    @display(description="total", ordering="total")
+    def sum(self, order):
+        return amount(order.total)
+
+    @display(description="paid here", ordering="paid_here")
+    def here(self, order):
+        return amount(order.paid_here) if order.paid_here else "–"
+
+    @display(description="balance", ordering="balance")
+    def owes(self, order):
+        return amount(order.balance) if order.balance else "–"
+
+    @display(description="days overdue", ordering=F("placed").desc())
+    def days_overdue(self, order):
+        found = _late(order)
+        return "–" if found is None else found
+
+    @display(description="money", label=COLOURS)
+    def stands(self, order):
+        return standing(order)
+
+
+def _late(order: Order) -> int | None:
+    """Days overdue of an order that counts as owed; None for the others."""
+    counts = order.balance > Decimal(0) and order.cleaned is not None and order.in_latest_export
+    return overdue(order.placed, order.cleaned) if counts else None

@@ -1,0 +1,347 @@
+"""Refreshes: what each did and how long it took, whether its rows add up, what was set aside; starting and undoing."""
+
+import json
+from pathlib import Path
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, Http404, JsonResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.decorators import display
+
+from analytics.access import store_of
+from analytics.admin_lists import Cell, ListAdmin, moment, people_filter
+from analytics.tables import Column
+from etl.errors import MoonwalkError
+from operations import quarantine, refresh, uploads
+from operations.admin.shared import Button, page, person
+from operations.lock import RefreshBusy
+from operations.models import RefreshRun
+
+STATE_COLOURS = {
+    "published": "success",
+    "checked": "success",
+    "nothing new": "info",
+    "running": "warning",
+    "publishing": "warning",
+    "waiting for its turn": "warning",
+    "refused": "danger",
+    "failed": "danger",
+}
+STEPS = {
+    "find": "find the files", "read": "read them", "stage": "check and clean rows", "marts": "make the tables",
+    "checks": "check the figures", "insights": "insights", "sync": "customers and orders into the database",
+    "publish": "go live",
+}  # fmt: skip
+
+
+@admin.register(RefreshRun)
+class RefreshRunAdmin(ListAdmin):
+    """Who may look at refreshes has the view permission; who may start one or go back, the add permission. All of it is
+    of the whole business: not for a person kept to one store."""
+
+    list_display = ("started", "outcome", "trigger", "who", "as_of", "build", "took", "rows_read", "rows_rejected",
+                    "warned")  # fmt: skip
+    list_filter = (
+        ("state", ChoicesDropdownFilter), ("trigger", ChoicesDropdownFilter), people_filter("started_by", "person"),
+        ("started_at", RangeDateTimeFilter), ("dry_run", BooleanRadioFilter), ("forced", BooleanRadioFilter),
+    )  # fmt: skip
+    search_fields = ("build_id", "error")
+    search_help_text = "Build, or words of an error"
+    date_hierarchy = "started_at"
+    list_about = "Each line is one time that the figures were made anew. Click one to see what went in and what didn't."
+    list_before_template = "admin/operations/refreshrun/start.html"
+    change_form_outer_before_template = "admin/operations/buttons.html"
+    fieldsets = (
+        (None, {"fields": ("live", "error", "warning_list", ("trigger", "who", "as_of"),
+                           ("started", "finished", "took"), ("build", "dry_run", "forced"))}),
+        ("Rows of each file", {"fields": ("files", "synced")}),
+        ("Steps", {"fields": ("steps",)}),
+        ("For whoever looks after Moonwalk", {"fields": ("exports_dir", "fingerprint", "manifest_shown")}),
+    )  # fmt: skip
+    readonly_fields = ("live", "warning_list", "who", "started", "finished", "took", "build", "files", "synced",
+                       "steps", "manifest_shown")  # fmt: skip
+    cells = (
+        Cell(Column("started", "Started"), lambda r: moment(r.started_at)),
+        Cell(Column("state", "Outcome"), lambda r: r.get_state_display()),
+        Cell(Column("trigger", "Started by"), lambda r: r.get_trigger_display()),
+        Cell(Column("who", "Person"), lambda r: person(r.started_by) if r.started_by else None),
+        Cell(Column("as_of", "Exports of", "date"), lambda r: r.as_of),
+        Cell(Column("build", "Build"), lambda r: r.build_id),
+        Cell(Column("took", "Seconds", "ratio"), lambda r: seconds(r)),
+        Cell(Column("read", "Rows read", "count"), lambda r: tally(r)["read"]),
+        Cell(Column("loaded", "Loaded", "count"), lambda r: tally(r)["loaded"]),
+        Cell(Column("excluded", "Left out", "count"), lambda r: tally(r)["excluded"]),
+        Cell(Column("quarantined", "Set aside", "count"), lambda r: tally(r)["quarantined"]),
+        Cell(Column("error", "What went wrong"), lambda r: r.error),
+    )
+
+    class Media:
+        js = ("operations/refresh.js",)
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) and store_of(request.user) is None
+
+    @staticmethod
+    def may_start(request) -> bool:
+        return request.user.has_perm("operations.add_refreshrun") and store_of(request.user) is None
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("started_by")
+
+    def fill(self, request, rows):
+        current = refresh.warehouse().current()
+        for run in rows:
+            run._live = bool(run.build_id) and run.build_id == current
+
+    def get_object(self, request, object_id, from_field=None):
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            self.fill(request, [found])
+        return found
+
+    def get_urls(self):
+        wrap, name = self.admin_site.admin_view, "operations_refreshrun_"
+        return [
+            path("start/", wrap(require_POST(self.start_view)), name=f"{name}start"),
+            path("<int:pk>/progress/", wrap(self.progress_view), name=f"{name}progress"),
+            path("<int:pk>/rollback/", wrap(self.rollback_view), name=f"{name}rollback"),
+            path("<int:pk>/quarantine/<slug:kind>/", wrap(self.quarantine_view), name=f"{name}quarantine"),
+            *super().get_urls(),
+        ]
+
+    def list_links(self, request):
+        uploading = page(request.user, "upload", "upload")
+        return [("Upload newer exports", uploading)] if uploading else []
+
+    def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if obj is not None:
+            context["buttons"] = self.buttons(request, obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def buttons(self, request, run: RefreshRun) -> list[Button]:
+        found, name = [], Path(run.exports_dir).name
+        if self.may_start(request) and can_go_back_to(run):
+            back = reverse("admin:operations_refreshrun_rollback", args=[run.pk])
+            found.append(Button("Roll back to this build", back))
+        if run.trigger == run.Trigger.UPLOAD and uploads.mine(name, request.user):
+            found.append(Button("The files it was uploaded with", reverse("uploaded", args=[name])))
+        if url := page(request.user, "upload", "upload"):
+            found.append(Button("Upload newer exports", url))
+        return found
+
+    # Views
+
+    def changelist_view(self, request, extra_context=None):
+        return super().changelist_view(request, {"may_start": self.may_start(request), **(extra_context or {})})
+
+    def start_view(self, request):
+        if not self.may_start(request):
+            raise PermissionDenied
+        return self._started(request, force=bool(request.POST.get("force")))
+
+    def rollback_view(self, request, pk):
+        """GET: what going back means, and a button. POST: goes back to the build of this run."""
+        if not self.may_start(request):
+            raise PermissionDenied
+        run = self._run(pk)
+        if not can_go_back_to(run):
+            messages.error(request, "This build is live already, or no longer kept: there is no going back to it.")
+            return redirect("admin:operations_refreshrun_change", pk)
+        if request.method == "POST":
+            return self._started(request, trigger=run.Trigger.ROLLBACK, build_id=run.build_id)
+        left = [b for b in refresh.warehouse().builds() if b.manifest.get("published") and _later(b, run.build_id)]
+        context = self.admin_site.each_context(request) | {
+            "title": "Roll back to this build", "opts": self.opts, "run": run, "left": left,
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/operations/refreshrun/rollback.html", context)
+
+    def _started(self, request, **what):
+        """Start a refresh and lead to its page; where that can't be now, say why."""
+        try:
+            run = refresh.start(user=request.user, **what)
+        except RefreshBusy as busy:
+            messages.warning(request, str(busy))
+            run = busy.run
+        except MoonwalkError as error:
+            messages.error(request, str(error))
+            run = None
+        if run is None:
+            return redirect("admin:operations_refreshrun_changelist")
+        return redirect("admin:operations_refreshrun_change", run.pk)
+
+    def progress_view(self, request, pk):
+        """{"state", "words", "progress", "under_way"} of a run, for the bar on its page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self._run(pk)
+        return JsonResponse(
+            {"state": run.state, "words": _words(run), "progress": run.progress, "under_way": run.is_under_way}
+        )
+
+    def quarantine_view(self, request, pk, kind):
+        """The rows of one export that were set aside, as CSV."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self._run(pk)
+        try:
+            content = quarantine.csv_of(run, kind)
+        except FileNotFoundError:
+            raise Http404("No rows of this file were set aside, or they are no longer kept.") from None
+        except MoonwalkError as error:
+            messages.error(request, str(error))
+            return redirect("admin:operations_refreshrun_change", pk)
+        return FileResponse(
+            content, as_attachment=True, filename=f"quarantined-{kind}-{run.build_id}.csv", content_type="text/csv"
+        )
+
+    def _run(self, pk) -> RefreshRun:
+        try:
+            return RefreshRun.objects.get(pk=pk)
+        except RefreshRun.DoesNotExist:
+            raise Http404 from None
+
+    # Columns and fields
+
+    @display(description="started", ordering="started_at")
+    def started(self, run):
+        return moment(run.started_at)
+
+    @display(description="finished")
+    def finished(self, run):
+        return moment(run.finished_at) or "–"
+
+    @display(description="outcome", label=STATE_COLOURS, ordering="state")
+    def outcome(self, run):
+        return run.get_state_display()
+
+    @display(description="person", ordering="started_by__username")
+    def who(self, run):
+        return person(run.started_by)
+
+    @display(description="build", ordering="build_id")
+    def build(self, run):
+        return format_html("{} <b>(live)</b>", run.build_id) if run._live else run.build_id or "–"
+
+    @display(description="took")
+    def took(self, run):
+        return f"{seconds(run):.1f} s" if run.finished_at else "–"
+
+    @display(description="rows read")
+    def rows_read(self, run):
+        return _number(tally(run)["read"])
+
+    @display(description="rows set aside")
+    def rows_rejected(self, run):
+        return _number(tally(run)["quarantined"])
+
+    @display(description="warnings")
+    def warned(self, run):
+        return len(run.warnings) or "–"
+
+    @display(description="state")
+    def live(self, run):
+        return render_to_string("admin/operations/refreshrun/live.html", {"run": run, "words": _words(run)})
+
+    @display(description="rows")
+    def files(self, run):
+        rows = [{"kind": kind, **_sums(f)} for kind, f in run.manifest.get("files", {}).items()]
+        kept = quarantine.kinds_kept(run)
+        return render_to_string("admin/operations/refreshrun/files.html", {"run": run, "rows": rows, "kept": kept})
+
+    @display(description="seconds by step")
+    def steps(self, run):
+        whole = sum(run.seconds.values())
+        longest = max(run.seconds.values(), default=0)
+        rows = [
+            (STEPS.get(step, step), step, value, 100 * value / whole if whole else 0, value / longest if longest else 0)
+            for step, value in run.seconds.items()
+        ]
+        return render_to_string("admin/operations/refreshrun/steps.html", {"rows": rows, "sum": whole})
+
+    @display(description="warnings")
+    def warning_list(self, run):
+        return render_to_string("admin/operations/refreshrun/warnings.html", {"warnings": run.warnings})
+
+    @display(description="rows in the database")
+    def synced(self, run):
+        return (
+            "; ".join(
+                f"{table}: {n['added']:,} added, {n['changed']:,} changed, {n['gone']:,} no longer in the export"
+                for table, n in run.counts.items()
+            )
+            or "–"
+        )
+
+    @display(description="manifest")
+    def manifest_shown(self, run):
+        parts = [(name, json.dumps(value, indent=2, ensure_ascii=False)) for name, value in run.manifest.items()]
+        plain = [(name, value) for name, value in parts if "\n" not in value]
+        long = [(name, value, value.count("\n") - 1) for name, value in parts if "\n" in value]
+        return render_to_string("admin/operations/refreshrun/manifest.html", {"plain": plain, "long": long})
+
+
+def can_go_back_to(run: RefreshRun) -> bool:
+    """Is its build one that was live, is still kept, and isn't live now?"""
+    if run.state != RefreshRun.State.PUBLISHED or not run.build_id:
+        return False
+    return any(
+        b.build_id == run.build_id and not b.current and b.manifest.get("published")
+        for b in refresh.warehouse().builds()
+    )
+
+
+def _later(build, than: str) -> bool:
+    """Was it made after the build `than`? A build's id begins with its time."""
+    return build.build_id > than
+
+
+def seconds(run: RefreshRun) -> float | None:
+    return (run.finished_at - run.started_at).total_seconds() if run.finished_at else None
+
+
+def tally(run: RefreshRun) -> dict[str, int | None]:
+    """Rows of all files together: read, loaded, excluded, quarantined; None of a run that read none."""
+    files = [_sums(f) for f in run.manifest.get("files", {}).values()]
+    if not files:
+        return dict.fromkeys(("read", "loaded", "excluded", "quarantined"))
+    return {
+        "read": sum(f["read"] for f in files), "loaded": sum(f["loaded"] for f in files),
+        "excluded": sum(f["excluded_sum"] for f in files), "quarantined": sum(f["quarantined_sum"] for f in files),
+    }  # fmt: skip
+
+
+def _sums(file: dict) -> dict:
+    """A file of the manifest with its sums, and whether read = loaded + left out + set aside."""
+    excluded, aside = sum(file.get("excluded", {}).values()), sum(file.get("quarantined", {}).values())
+    return file | {
+        "excluded_sum": excluded, "quarantined_sum": aside,
+        "adds_up": file.get("read") == file.get("loaded", 0) + excluded + aside,
+    }  # fmt: skip
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _words(run: RefreshRun) -> str:
+    """A run's state in a few words: "running, step marts"; "published at 06:00"."""
+    if run.is_under_way:
+        return f"{run.get_state_display()}, step {run.step}" if run.step else run.get_state_display()
+    return f"{run.get_state_display()} at {timezone.localtime(run.finished_at):%H:%M:%S}"

@@ -1,0 +1,211 @@
+"""What the desk's pages of the admin have in common: where a row leads, phones in searches, tables of what happened,
+and forms that services may refuse."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from analytics.access import can_see, contacts_of
+from analytics.admin_lists import ListAdmin, link
+from analytics.dashboards import frame
+from operations.phones import phone_key
+from operations.services import Refused
+
+LATEST = 20  # rows of a table of what happened; a link leads to all
+DIGITS = 4  # of a phone's end are enough to look for it
+PHONE = re.compile(r"[\d\s()+/.\u0660-\u0669-]+")
+
+
+# Words ---------------------------------------------------------------------------------------------------------------
+
+
+def amount(value: Decimal | None) -> str | None:
+    """1,234.50, as it stands in a column; None: no value."""
+    return None if value is None else f"{value:,.2f}"
+
+
+def day(value) -> str | None:
+    """10 Feb 2026; None: no value."""
+    return f"{value:%-d %b %Y}" if value else None
+
+
+def overdue(placed, cleaned=None) -> int | None:
+    """Days that an open order of this day is past its due day; 0: not yet. None without a day."""
+    since = placed or cleaned
+    if since is None:
+        return None
+    return max(0, (timezone.localdate() - since).days - frame.business().payment_terms_days)
+
+
+def person(user) -> str:
+    return (user.get_full_name() or user.get_username()) if user else "–"
+
+
+# Where things are ----------------------------------------------------------------------------------------------------
+
+
+def admin_url(model: str, pk=None, **query) -> str:
+    """The page of a row, or the list without one, filtered by `query`."""
+    url = (
+        reverse(f"admin:operations_{model}_change", args=[pk])
+        if pk
+        else reverse(f"admin:operations_{model}_changelist")
+    )
+    return f"{url}?{urlencode(query)}" if query else url
+
+
+def customer_link(customer) -> str:
+    return link(admin_url("customer", customer.pk), customer) if customer else "–"
+
+
+def order_link(order_id: str | None) -> str:
+    return link(admin_url("order", order_id), order_id) if order_id else "–"
+
+
+def page(user, name: str, access: str, *args, **query) -> str | None:
+    """The address of a page outside the admin, for those who may open it; None where it isn't."""
+    if not can_see(user, access):
+        return None
+    try:
+        url = reverse(name, args=args)
+    except NoReverseMatch:
+        return None
+    return f"{url}?{urlencode(query, doseq=True)}" if query else url
+
+
+# Lists -------------------------------------------------------------------------------------------------------------
+
+
+class DeskAdmin(ListAdmin):
+    """A list of the desk's rows: searched by words and by phones, however written; nothing in it is ever deleted.
+
+    phone_path: the way to phone_key from a row. contact_fields: search_fields and columns that tell how to reach
+    somebody, for those who may see them.
+    """
+
+    phone_path = ""
+    contact_fields: dict[str, str] = {}
+    compressed_fields = True
+    change_form_outer_before_template = "admin/operations/buttons.html"
+    change_form_outer_after_template = "admin/operations/histories.html"
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def get_list_display(self, request):
+        return [name for name in super().get_list_display(request) if not self._hidden(request, name)]
+
+    def get_search_fields(self, request):
+        return [name for name in super().get_search_fields(request) if not self._hidden(request, name)]
+
+    def _hidden(self, request, name: str) -> bool:
+        way = self.contact_fields.get(name)
+        return way is not None and way not in contacts_of(request.user)
+
+    def get_search_results(self, request, queryset, search_term):
+        """Rows that have every word in one of the fields, or whose phone it is."""
+        fields = self.get_search_fields(request)
+        wanted = Q()
+        for word in search_term.replace("\x00", "").split():
+            wanted &= _any(fields, word)
+        if self.phone_path and "phone" in contacts_of(request.user):
+            wanted |= _phone(self.phone_path, search_term)
+        return queryset.filter(wanted) if search_term.strip() else queryset, False
+
+    def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if obj is not None:
+            context |= {"buttons": self.buttons(request, obj), "histories": self.histories(request, obj)}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def buttons(self, request, obj) -> list["Button"]:
+        """What can be done with this row, above its page."""
+        return []
+
+    def histories(self, request, obj) -> list["History"]:
+        """What happened to this row, beneath its page."""
+        return []
+
+
+def _any(fields: Iterable[str], word: str) -> Q:
+    found = Q()
+    for field in fields:
+        found |= Q(**{f"{field}__icontains": word})
+    return found
+
+
+def _phone(way: str, term: str) -> Q:
+    """Rows whose phone begins with the number, or ends with these digits; nothing for what is no number."""
+    digits = "".join(c for c in term if c.isdecimal())
+    if len(digits) < DIGITS or not PHONE.fullmatch(term):
+        return Q(pk__in=[])
+    found = Q(**{f"{way}__endswith": "".join(str(int(c)) for c in digits)})
+    return found | Q(**{f"{way}__startswith": phone_key(term)}) if phone_key(term) else found
+
+
+@dataclass(frozen=True)
+class Button:
+    """A link above a row's page; main: what is done most."""
+
+    words: str
+    url: str
+    main: bool = False
+
+
+@dataclass(frozen=True)
+class History:
+    """A table beneath a row's page. rows: cells, words or links; more: the address of all of them."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    more: str = ""
+    empty: str = "Nothing yet."
+    numbers: tuple[int, ...] = ()  # the columns that stand to the right
+
+    @property
+    def cells(self) -> list[list[tuple[str, object, bool]]]:
+        """(head, cell, is a number) of every row."""
+        return [
+            [(head, "–" if cell in (None, "") else cell, i in self.numbers)
+             for i, (head, cell) in enumerate(zip(self.heads, row, strict=True))]
+            for row in self.rows
+        ]  # fmt: skip
+
+    @property
+    def head_cells(self) -> list[tuple[str, bool]]:
+        return [(head, i in self.numbers) for i, head in enumerate(self.heads)]
+
+
+# Forms that write through services ---------------------------------------------------------------------------------
+
+
+class ServiceAdmin:
+    """For a ModelAdmin that saves through services: what they refuse stands above the form, with all that was typed."""
+
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (Refused, ValidationError) as error:
+            if hasattr(request, "refused"):
+                raise
+            request.refused = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(self, request, obj=None, change=False, **kwargs):
+        form = super().get_form(request, obj, change=change, **kwargs)
+
+        class Refusable(form):
+            def clean(self):
+                cleaned = super().clean()
+                if hasattr(request, "refused"):
+                    raise ValidationError(request.refused)
+                return cleaned
+
+        return Refusable
