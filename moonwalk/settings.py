@@ -275,6 +275,8 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not HASHED_STATIC
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2500  # an action may name a thousand customers, and a thousand orders of theirs
+
 # --- E-mail: without EMAIL_URL through a mail server on this machine; where there is none, whoever sends is told so --
 EMAIL_URL = env("EMAIL_URL")
 globals().update(env.email_url("EMAIL_URL") if EMAIL_URL else {})

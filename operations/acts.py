@@ -535,7 +535,8 @@ class Correct(Act):
                 value, seen = None if name in back else data[name], data[f"seen_{name}"]
                 if value == seen:
                     continue
-                services.correction_save(self.customer.pk, name, value, user=self.user, seen=seen)
+                saved = services.correction_save(self.customer.pk, name, value, user=self.user, seen=seen)
+                self.customers = [saved]
                 (returned if value is None else corrected).append(_label(name))
         if not corrected + returned:
             return Done("Nothing was changed.", level="info")
