@@ -30,8 +30,7 @@ def pages() -> dict[str, str]:
 
 
 def main() -> None:
-    from tests.conftest import CHROMIUM, FLAGS
-    from tests.conftest import free_port, wait_for
+    from tests.conftest import CHROMIUM, FLAGS, free_port, wait_for
 
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()

@@ -53,6 +53,12 @@ def pytest_configure(config):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+def pytest_sessionfinish(session):
+    from tests import databases
+
+    databases.drop_all()
+
+
 def point_settings_at(settings, data_dir: Path, exports_dir: Path | None = None) -> Path:
     """Let the settings name another data folder."""
     settings.DATA_DIR = data_dir

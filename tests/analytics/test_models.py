@@ -11,7 +11,7 @@ from analytics import models
 from analytics.access import store_of
 from analytics.models import ApiToken, ShareLink, StoreAccess, api_token_find, api_token_make, api_token_revoke
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize(

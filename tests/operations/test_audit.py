@@ -15,7 +15,7 @@ from operations.models import Customer, FollowUp, Level, Payment
 from tests.operations import books, exports
 from tests.operations.books import paying
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from operations.models import Conflict, Customer
 from operations.services import Refused
 from tests.operations import books, exports
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 DANA = exports.CUSTOMERS[1]  # Dana Haddad, route 2, +971 50 000 0001, dana@example.com
 
 

@@ -11,7 +11,7 @@ from operations import defaults, roles
 from operations.models import Customer, Level, Made, MessageTemplate
 from tests.operations import books
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 def test_what_a_new_installation_has():

@@ -19,7 +19,7 @@ from operations.standing import last_promises, standings
 from tests.operations import books
 from tests.operations.books import paying
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ arrive and a refresh in a child process is killed with SIGKILL at one point.
 """
 
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -16,8 +14,10 @@ import pytest
 
 from etl.warehouse import Warehouse
 from operations.refresh import SHARES
+from tests import databases
 from tests.operations import exports
 
+pytestmark = pytest.mark.own_database
 ROOT = Path(__file__).parents[2]
 NEW = exports.ORDERS | {
     104: "104,2,36319,Moon Walk,2026-02-25,,2026-02-27,,,0,1,12.00,0,,,Ready",
@@ -65,14 +65,16 @@ def points(names: list[str]) -> list:
 
 
 class House:
-    """A data folder with its database, worked on by child processes alone."""
+    """A data folder with its database, worked on by child processes alone; a copy of the folder `like`, if given."""
 
-    def __init__(self, root: Path, key: str = ""):
+    def __init__(self, root: Path, key: str = "", like: Path | None = None):
         self.root, self.key = root, key
+        if like:
+            databases.copy(like, root)
         self.environment = {
             "MOONWALK_WAREHOUSE_KEY": key,
             "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(root), "LOG_LEVEL": "ERROR",
-        }  # fmt: skip
+        } | databases.environment(root)  # fmt: skip
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, *arguments]
@@ -94,8 +96,7 @@ class House:
         assert paid.returncode == 0, paid.stderr
 
     def rows(self, sql: str) -> list[tuple]:
-        with closing(sqlite3.connect(self.root / "db.sqlite3")) as con:
-            return con.execute(sql).fetchall()
+        return databases.rows(self.root, sql)
 
     @property
     def warehouse(self) -> Warehouse:
@@ -130,8 +131,7 @@ def template(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def house(template, tmp_path) -> House:
-    shutil.copytree(template, tmp_path / "data")
-    house = House(tmp_path / "data")
+    house = House(tmp_path / "data", like=template)
     exports.write(house.root / "exports", orders=NEW)
     return house
 
@@ -261,8 +261,7 @@ def sealed_template(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("point", points(SEALING))
 def test_killed_with_a_key_no_personal_data_is_left_plain(sealed_template, tmp_path, point):
-    shutil.copytree(sealed_template, tmp_path / "data")
-    house = House(tmp_path / "data", key="correct horse battery staple")
+    house = House(tmp_path / "data", key="correct horse battery staple", like=sealed_template)
     changed = {n: row.replace(",2025-", ",2024-") for n, row in UNNUMBERED.items()}
     exports.write(house.root / "exports", customers=changed, orders=NEW)
     old = kill(house, point)

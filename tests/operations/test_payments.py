@@ -16,7 +16,7 @@ from operations.services import Refused
 from tests.operations import books
 from tests.operations.books import balances, paying
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 BEFORE = {"M-00102": D("20.00"), "M-00104": D("15.00"), "H-00201": D("30.00"), "M-00301": D("100.00")}
 
 

@@ -64,7 +64,6 @@ def waiting() -> int:
 # --- In, and only once ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.postgresql
 def test_a_payment_reaches_the_figures(live, pay):
     assert money("M-00102") == (20, 0, 20)
     assert not refresh.payments_waiting()
@@ -84,7 +83,6 @@ def test_a_payment_reaches_the_figures(live, pay):
     assert runs() == [("command", "published"), ("payments", "published")], "nothing waits: nothing runs"
 
 
-@pytest.mark.postgresql
 def test_the_next_refresh_takes_payments_along(live, pay, folder, monkeypatch):
     pay("M-00102", "20.00", "Terminal")
     found = run_later(monkeypatch)
@@ -97,7 +95,6 @@ def test_the_next_refresh_takes_payments_along(live, pay, folder, monkeypatch):
     assert not run_later(monkeypatch, 8, force=True).is_for_payments_alone
 
 
-@pytest.mark.postgresql
 def test_when_the_export_says_paid_nothing_counts_twice(live, pay, folder):
     payment = pay("M-00102", "20.00")
     refresh.include_payments()
@@ -110,7 +107,6 @@ def test_when_the_export_says_paid_nothing_counts_twice(live, pay, folder):
     assert Payment.objects.get() == payment
 
 
-@pytest.mark.postgresql
 def test_a_void_takes_it_out_again(live, pay, people):
     payment = pay("M-00102", "20.00")
     refresh.include_payments()
@@ -158,7 +154,6 @@ def test_a_bad_file_keeps_no_payment_waiting(live, pay, folder):
     assert (runs()[-1], money("M-00102"), waiting()) == (("payments", "published"), (20, 20, 0), 0)
 
 
-@pytest.mark.postgresql
 def test_a_payment_made_during_a_refresh_follows_it_under_the_same_lock(live, pay, folder, monkeypatch):
     first = pay("M-00102", "5.00")
     enrich = refresh.enrich_candidate
@@ -188,7 +183,6 @@ def test_a_dry_run_counts_payments_and_marks_none(live, pay):
     assert len(runs()) == 2
 
 
-@pytest.mark.postgresql
 def test_an_order_gone_from_the_export_keeps_its_payment(live, pay, folder):
     payment = pay("M-00102", "20.00")
     refresh.include_payments()
@@ -206,7 +200,6 @@ def test_an_order_gone_from_the_export_keeps_its_payment(live, pay, folder):
 # --- What goes wrong -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.postgresql
 def test_a_rebuild_that_fails_is_tried_once_and_its_payment_waits(live, pay, monkeypatch):
     pay("M-00102", "20.00")
     Payment.objects.update(created_at=timezone.now() - timedelta(minutes=2))

@@ -43,7 +43,6 @@ def whole_on_record() -> dict[date, float]:
         )
 
 
-@pytest.mark.postgresql
 def test_a_run_keeps_its_own_receivables_and_gets_those_of_earlier_days(on_day):
     first = on_day("2026-03-05")
     assert first.manifest["receivables"] == [
@@ -70,7 +69,6 @@ def test_a_run_of_older_exports_knows_nothing_of_later_days(on_day):
     assert whole_on_record() == {date(2026, 3, 5): 15.0}
 
 
-@pytest.mark.postgresql
 def test_what_was_rolled_back_is_off_the_record_until_somebody_goes_forward_again(on_day):
     first = on_day("2026-03-05")
     wrong = on_day("2026-03-06", orders=PAID)

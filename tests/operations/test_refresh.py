@@ -37,7 +37,6 @@ def rows(build_id: str | None, sql: str) -> list[tuple]:
 # --- What a refresh brings -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.postgresql
 def test_it_publishes_and_syncs(folder, people):
     found = run(user=people["root"])
     assert (found.state, found.error) == (State.PUBLISHED, "")
@@ -59,14 +58,12 @@ def test_it_publishes_and_syncs(folder, people):
     assert RefreshLock.objects.get().holder == ""
 
 
-@pytest.mark.postgresql
 def test_a_customer_known_from_orders_alone_gets_a_row(folder):
     run()
     stranger = Customer.objects.get(pk="CC-0003")
     assert (stranger.in_latest_export, stranger.orders.get().pk) == (False, "M-00103")
 
 
-@pytest.mark.postgresql
 def test_a_text_longer_than_its_column_is_cut(folder):
     exports.write(folder, customers={1: exports.CUSTOMERS[1].replace("Dana Haddad", "D" * 1000)})
     assert run().state == State.PUBLISHED
@@ -79,7 +76,6 @@ def test_published_files_are_there_for_excel(folder, data_dir):
     assert (data_dir / "published" / "sales.parquet").stat().st_size > 0
 
 
-@pytest.mark.postgresql
 def test_only_changed_rows_are_written(folder):
     run()
     before = dict(Order.objects.values_list("pk", "synced_at"))
@@ -93,7 +89,6 @@ def test_only_changed_rows_are_written(folder):
     assert Order.objects.get(pk="M-00102").paid
 
 
-@pytest.mark.postgresql
 def test_rows_gone_are_kept_and_marked_and_come_back(folder, people):
     run()
     services.followup_add(note="Call her back", user=people["dana"], order=Order.objects.get(pk="H-00201"))
@@ -240,7 +235,6 @@ def test_bad_input_is_refused_and_the_old_data_stays(folder):
     assert Order.objects.count() == 4
 
 
-@pytest.mark.postgresql
 @pytest.mark.parametrize("where", ["operations.refresh.enrich_candidate", "operations.sync._write"])
 def test_a_surprise_leaves_the_old_build_and_no_candidate(folder, monkeypatch, where, caplog):
     first = run()
@@ -286,7 +280,6 @@ def test_ctrl_c_ends_the_run(folder, monkeypatch):
 # --- One at a time -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.postgresql
 def test_a_second_refresh_is_told_about_the_first(folder):
     first = services.run_open(trigger="command")
     services.run_progress(first, step="marts", progress=41)
@@ -311,7 +304,6 @@ def test_a_second_click_says_since_when_the_first_waits(folder, monkeypatch, peo
         refresh.start(user=people["root"])
 
 
-@pytest.mark.postgresql
 def test_a_dead_process_on_this_machine_loses_the_lock_at_once(folder):
     ended = subprocess.Popen(["true"])  # no fork of this process: a test run that is large by now may not be doubled
     ended.wait()
@@ -331,7 +323,6 @@ def test_a_killed_process_whose_parent_has_not_looked_yet_is_dead(folder):
         ended.wait()
 
 
-@pytest.mark.postgresql
 def test_a_living_process_on_this_machine_keeps_the_lock_though_its_heartbeat_is_held_back(folder):
     """A first load's transaction may take minutes, in which SQLite takes no heartbeat."""
     hold(pid=os.getppid(), age=lock.STALE_AFTER * 20)
@@ -343,7 +334,6 @@ def test_a_living_process_on_this_machine_keeps_the_lock_though_its_heartbeat_is
     assert run().state == State.PUBLISHED
 
 
-@pytest.mark.postgresql
 def test_a_sign_of_life_between_look_and_take_keeps_the_lock(folder, monkeypatch):
     hold(host="another-machine", age=lock.STALE_AFTER * 2)
     judge = lock._is_dead
@@ -359,7 +349,6 @@ def test_a_sign_of_life_between_look_and_take_keeps_the_lock(folder, monkeypatch
     assert RefreshLock.objects.get().holder == "somebody"
 
 
-@pytest.mark.postgresql
 def test_a_process_elsewhere_loses_it_after_missed_heartbeats(folder):
     hold(host="another-machine", age=timedelta(seconds=30))
     with pytest.raises(lock.RefreshBusy):
@@ -373,7 +362,6 @@ def hold(*, age: timedelta, host: str = "", pid: int = 1) -> None:
     RefreshLock.objects.filter(pk=1).update(holder="somebody", host=host, pid=pid, heartbeat_at=timezone.now() - age)
 
 
-@pytest.mark.postgresql
 def test_whoever_was_taken_for_dead_writes_nothing(folder, monkeypatch):
     """The first process slept through its heartbeats, a second one took over: the first may not sync any more."""
 
@@ -389,7 +377,6 @@ def test_whoever_was_taken_for_dead_writes_nothing(folder, monkeypatch):
     assert RefreshLock.objects.get().holder == "the second process"
 
 
-@pytest.mark.postgresql
 def test_the_heartbeat_beats(folder, monkeypatch):
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.01)
     beats = []
@@ -400,7 +387,6 @@ def test_the_heartbeat_beats(folder, monkeypatch):
     assert not held._thread.is_alive()
 
 
-@pytest.mark.postgresql
 def test_dead_runs_are_marked(folder):
     running = services.run_open(trigger="schedule")
     services.run_progress(running, step="stage", progress=30)
@@ -415,7 +401,6 @@ def test_dead_runs_are_marked(folder):
     assert fresh.state == State.QUEUED
 
 
-@pytest.mark.postgresql
 def test_a_run_that_was_ended_is_never_written_again(folder):
     found = services.run_open(trigger="command")
     services.run_mark_failed(RefreshRun.objects.get(pk=found.pk), error="taken over")
@@ -434,7 +419,6 @@ def two_builds(folder):
     return first, run()
 
 
-@pytest.mark.postgresql
 def test_a_rollback_takes_customers_and_orders_along(two_builds):
     first, second = two_builds
     assert not Order.objects.get(pk="H-00201").in_latest_export

@@ -1,12 +1,9 @@
-"""The refresh with real servers around it: Redis with a Celery worker, the web server, PostgreSQL."""
+"""The refresh with real servers around it: Redis with a Celery worker, the web server; on either database."""
 
 import http.cookiejar
 import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 import urllib.parse
 import urllib.request
 
@@ -14,7 +11,9 @@ import pytest
 
 from tests.conftest import PASSWORD, free_port, wait_for
 from tests.operations import exports
-from tests.operations.test_kill import ROOT, House
+from tests.operations.test_kill import House
+
+pytestmark = pytest.mark.own_database
 
 
 @pytest.fixture
@@ -214,20 +213,3 @@ def test_a_queue_out_of_reach_loses_no_payment(paying):
     paying.environment["REDIS_URL"] = ""
     assert paying.refresh().stdout.strip() == "published"
     assert paying.settled("M-00102") == ("5.00", "15.00")
-
-
-def test_what_depends_on_the_database_on_postgresql():
-    """The tests marked `postgresql` once more, in a child process on a PostgreSQL of its own."""
-    if not shutil.which("pg_virtualenv"):
-        pytest.fail("PostgreSQL is not installed: `make test` installs it (Debian: apt-get install postgresql)")
-    child = (
-        'export DATABASE_URL="postgres://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/postgres"; '
-        f'exec "{sys.executable}" -m pytest -q -p no:cacheprovider -m postgresql '
-        "tests/operations tests/analytics/test_models.py"
-    )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MOONWALK_", "PYTEST_"))}
-    run = subprocess.run(["pg_virtualenv", "bash", "-c", child], cwd=ROOT, env=environment, capture_output=True,
-                         text=True, timeout=1200)  # fmt: skip
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
-    assert re.search(r"\d\d passed", run.stdout), run.stdout[-500:]
-    assert "skipped" not in run.stdout

@@ -463,7 +463,6 @@ def of(ids, user, **options) -> list[Statement]:
     return statements.statements_of(ids, user, as_of=AS_OF, **options)
 
 
-@pytest.mark.postgresql
 @pytest.mark.django_db
 def test_a_statement_is_read_from_the_books(books, people):
     (sara,) = of(["CC-0001"], people["dana"])

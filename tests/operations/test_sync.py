@@ -11,7 +11,7 @@ from operations.models import RefreshRun
 from operations.sync import CUSTOMERS, ORDERS, Target
 from tests.operations import exports
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 CUSTOMER = "{no},Customer {no},36319,Moon Walk,2025-01-10,2,,+971 50 000 0{no},c{no}@example.com"
 ORDER = (

@@ -1,7 +1,7 @@
 """A customer's timeline: what it tells, in which order, to whom, with what to undo, for how many questions.
 
-Dana Haddad (CC-0001) of tests.operations.books: M-00101 (50.25, paid in the export), M-00102 (20.00) and M-00104 (15.00)
-open, M-00105 not cleaned.
+Dana Haddad (CC-0001) of tests.operations.books: M-00101 (50.25, paid in the export), M-00102 (20.00) and M-00104
+(15.00) open, M-00105 not cleaned.
 """
 
 from datetime import date, datetime, timedelta
@@ -21,7 +21,7 @@ from operations.timeline import Event, timeline
 from tests.operations import books
 from tests.operations.books import paying
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -1,33 +1,30 @@
 """Two people (and a refresh) at the same rows at the same time, each in a process with a connection of its own.
 
-On SQLite and, among the tests marked `postgresql`, on PostgreSQL, which locks row by row. Dana Haddad (CC-0001) owes
+On SQLite, and on PostgreSQL, which locks row by row. Dana Haddad (CC-0001) owes
 20.00 for M-00102; forty more orders of hers, M-01001 to M-01040, are open with 10.00 each.
 """
 
 import json
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from django.conf import settings
 
+from tests import databases
 from tests.conftest import wait_for
+from tests.databases import ON_POSTGRESQL
 from tests.operations import exports
 from tests.operations.test_kill import ROOT
 
-pytestmark = pytest.mark.postgresql
+pytestmark = pytest.mark.own_database
 MANY = [f"M-{n:05}" for n in range(1001, 1041)]
 ORDERS = exports.ORDERS | {
     n: f"{n},1,36319,Moon Walk,2026-02-{n % 20 + 1:02},,2026-02-25,,,0,1,10.00,0,,,Ready" for n in range(1001, 1041)
 }
-ON_POSTGRESQL = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 # Each takes seconds: on SQLite the telling ones are in every run, the others in the full matrix.
 full_on_sqlite = pytest.mark.full if not ON_POSTGRESQL else lambda test: test
 PEOPLE = """
@@ -40,14 +37,12 @@ for name in ("dana", "farid"):
 class Desk:
     """A data folder with a database of its own (a file, or one of the server's), worked on by children alone."""
 
-    def __init__(self, root: Path, name: str):
-        self.root, self.name = root, name
+    def __init__(self, root: Path):
+        self.root = root
         self.environment = {
             "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(root), "LOG_LEVEL": "ERROR",
             "SECRET_KEY": "only-for-the-tests-" + "x" * 40,
-        }  # fmt: skip
-        if ON_POSTGRESQL:
-            self.environment["DATABASE_URL"] = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}"
+        } | databases.environment(root)  # fmt: skip
         self._files = 0
 
     def manage(self, *arguments: str, stdin: str = "") -> None:
@@ -81,19 +76,13 @@ class Desk:
         return [child.answer() for child in children]
 
     def rows(self, sql: str) -> list[tuple]:
-        if ON_POSTGRESQL:
-            import psycopg
-
-            with psycopg.connect(self.environment["DATABASE_URL"]) as con:
-                return con.execute(sql).fetchall()
-        with closing(sqlite3.connect(self.root / "db.sqlite3")) as con:
-            return con.execute(sql).fetchall()
+        return databases.rows(self.root, sql)
 
     def until_waiting(self, children: int) -> None:
         """Until so many children wait for a lock. A file's lock can't be asked: there it is a matter of time."""
         if not ON_POSTGRESQL:
             return time.sleep(3)
-        sql = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{self.name}' AND wait_event_type = 'Lock'"
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         return wait_for(lambda: self.rows(sql)[0][0] >= children, 60)
 
     def payments(self) -> list[tuple[str, str]]:
@@ -128,39 +117,22 @@ class Child:
         assert self.process.returncode == -9
 
 
-def server(statement: str) -> None:
-    """One statement for the PostgreSQL server itself."""
-    import psycopg
-
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as con:
-        con.execute(statement)
-
-
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """After a first refresh, with two people at the desk."""
-    if ON_POSTGRESQL:
-        server("CREATE DATABASE desk_template")
-    desk = Desk(tmp_path_factory.mktemp("desk"), "desk_template")
+    desk = Desk(tmp_path_factory.mktemp("desk"))
     exports.write(desk.root / "exports", orders=ORDERS)
     desk.manage("migrate", "-v0")
     desk.manage("shell", "-v0", stdin=PEOPLE)
     desk.manage("refresh_data")
     assert desk.rows("SELECT count(*) FROM operations_order") == [(44,)]
-    yield desk
-    if ON_POSTGRESQL:
-        server("DROP DATABASE desk_template WITH (FORCE)")
+    return desk
 
 
 @pytest.fixture
 def desk(template, tmp_path):
-    root, name = tmp_path / "desk", f"desk_{uuid4().hex[:12]}"
-    shutil.copytree(template.root, root)
-    if ON_POSTGRESQL:
-        server(f"CREATE DATABASE {name} TEMPLATE desk_template")
-    yield Desk(root, name)
-    if ON_POSTGRESQL:
-        server(f"DROP DATABASE {name} WITH (FORCE)")
+    databases.copy(template.root, tmp_path / "desk")
+    return Desk(tmp_path / "desk")
 
 
 def paying(**more) -> dict:

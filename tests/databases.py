@@ -1,0 +1,68 @@
+"""The database of the processes that a test starts: a file in their data folder, or one of PostgreSQL's.
+
+The latter where the tests themselves run on PostgreSQL: one for every data folder, dropped at the end.
+"""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from django.conf import settings
+
+ON_POSTGRESQL = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+_made: set[str] = set()
+
+
+def _name(root: Path) -> str:
+    return "data_" + hashlib.sha256(str(root).encode()).hexdigest()[:16]
+
+
+def _url(root: Path) -> str:
+    return os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + _name(root)
+
+
+def environment(root: Path) -> dict[str, str]:
+    """What tells a process in this data folder its database, which is made, empty, where there is none yet."""
+    if not ON_POSTGRESQL:
+        return {}
+    if _name(root) not in _made:
+        _make(root, "")
+    return {"DATABASE_URL": _url(root)}
+
+
+def copy(template: Path, root: Path) -> None:
+    """Copy a data folder and its database, in which nobody works at the moment."""
+    shutil.copytree(template, root)
+    if ON_POSTGRESQL:
+        _make(root, f" TEMPLATE {_name(template)}")
+
+
+def rows(root: Path, sql: str) -> list[tuple]:
+    if ON_POSTGRESQL:
+        import psycopg
+
+        with psycopg.connect(_url(root)) as con:
+            return con.execute(sql).fetchall()
+    with closing(sqlite3.connect(root / "db.sqlite3")) as con:
+        return con.execute(sql).fetchall()
+
+
+def drop_all() -> None:
+    """Nothing is left on the server."""
+    while _made:
+        _server(f"DROP DATABASE {_made.pop()} WITH (FORCE)")
+
+
+def _make(root: Path, how: str) -> None:
+    _server(f"CREATE DATABASE {_name(root)}{how}")
+    _made.add(_name(root))
+
+
+def _server(statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as con:
+        con.execute(statement)
