@@ -250,5 +250,5 @@ def test_it_is_fast_with_ten_thousand_customers_and_asks_little(dana):
             slowest = max(slowest, time.perf_counter() - start)
         counts.add(len([q for q in asked if "operations_" in q["sql"]]))
     assert max(counts) <= 3  # customers, orders, the orders' customers
-    assert slowest < 0.5
+    assert slowest < 1  # measured: 0.05; a loaded machine is slower
     assert len(search.find("person", dana)) == search.MOST + 1
