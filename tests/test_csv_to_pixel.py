@@ -1,6 +1,7 @@
-"""From CSV to pixel and back: exports, a browser, a payment at the desk, and the export that catches up.
+"""From CSV to pixel and back: exports, a browser, payments at the desk, and the export that catches up.
 
-With real processes: the command refreshes, gunicorn serves, Chromium looks, and a process of the desk's records.
+With real processes: the command refreshes, gunicorn serves and brings payments into the figures, Chromium looks and
+presses the worklist's buttons.
 The laundry of tests/operations/exports.py, in February 2026 (Dhs):
 
     order     earned   total   paid by              revenue 50.25 + 20 + 15 + 30 + 300 = 415.25
@@ -89,15 +90,32 @@ def seen(page) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in value.items()}
 
 
+def pay(page, amount: str, method: str) -> None:
+    """Record a payment for M-00102 at its row of the worklist."""
+    page.goto("/operations/receivables/?view=orders&q=M-00102")
+    page.locator("tr[data-row]", has_text="M-00102").get_by_role("link", name="Paid").click()
+    form = page.locator("dialog#act")
+    form.get_by_label("Amount").fill(amount)
+    form.get_by_label("Paid by").select_option(method)
+    form.get_by_role("button", name="Record payment").click()
+    page.wait_for_selector(f"text=Recorded Dhs {amount} of Dana Haddad for 1 order. Dashboards update shortly.")
+
+
+def to_key_in(page) -> list[str]:
+    """The lines of "Paid here, still unpaid in CleanCloud"."""
+    page.goto("/operations/receivables/paid-here/")
+    return [" ".join(row.split()) for row in page.locator("tbody tr").all_inner_texts()]
+
+
 def test_a_payment_from_csv_to_pixel_and_back(house, page):
     refresh(house)
     assert seen(page) == UNPAID
     first = house.warehouse.current()
 
-    house.pay("M-00102", "8.00", "queue", "Cash")
-    assert seen(page) == IN_PART
-    house.pay("M-00102", "12.00", "queue", "Terminal")
-    assert seen(page) == SETTLED
+    pay(page, "8.00", "Cash")
+    wait_for(lambda: seen(page) == IN_PART, 60)
+    pay(page, "12.00", "Terminal")
+    wait_for(lambda: seen(page) == SETTLED, 60)
     page.goto("/finance/?tab=outstanding")
     assert "M-00102" not in page.content() and "M-00103" in page.content()
 
@@ -105,6 +123,8 @@ def test_a_payment_from_csv_to_pixel_and_back(house, page):
     exports.write(house.root / "exports", day="2026-03-06")
     refresh(house)
     assert seen(page) == SETTLED
+    waiting = to_key_in(page)
+    assert len(waiting) == 2 and all("M-00102" in line for line in waiting)
 
     # The day after, CleanCloud says paid: the export wins, nothing counts twice.
     paid = exports.ORDERS | {102: exports.ORDERS[102].replace("20.00,0,,", "20.00,1,Cash,2026-03-04")}
@@ -112,6 +132,7 @@ def test_a_payment_from_csv_to_pixel_and_back(house, page):
     refresh(house)
     assert seen(page) == CAUGHT_UP
     assert house.settled("M-00102") == ("20.00", "0.00")
+    assert not any("M-00102" in line for line in to_key_in(page))
 
     # Each payment is on record as it was, in the build that first had it; none of it moved revenue.
     rows = house.rows("SELECT amount, method, included_in FROM operations_payment ORDER BY id")
