@@ -48,6 +48,7 @@ from operations.receivables import (
     to_key_in,
     worklist,
 )
+from operations.services import TOO_MUCH
 
 PAGE = 50  # rows
 FIND = 80  # characters that are sought
@@ -130,12 +131,12 @@ def _assigned(text: str) -> str:
 
 
 def _amount(text: str) -> str:
-    """An amount above 0 as an address has it; "" for what is none."""
+    """An amount above 0 as an address has it; "" for what is none, or more than anybody can owe."""
     try:
         amount = Decimal(text[:12])
     except InvalidOperation:
         return ""
-    return f"{amount:f}" if amount.is_finite() and amount > 0 else ""
+    return f"{amount:f}" if amount.is_finite() and 0 < amount < TOO_MUCH else ""
 
 
 # Words -------------------------------------------------------------------------------------------------------------

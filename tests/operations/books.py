@@ -11,8 +11,12 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from operations.models import Customer, Order
+from operations import services
+from operations.models import Customer, FollowUp, Order
 from operations.phones import phone_key
+
+TODAY = date(2026, 3, 10)  # of conftest.py's clock
+LONG_AGO, LATELY = date(2025, 12, 1), date(2026, 3, 5)
 
 
 def customer(pk: str, name: str = "", **more) -> Customer:
@@ -50,3 +54,7 @@ def balances() -> dict[str, Decimal]:
 def paying(user, **more) -> dict:
     """The arguments of a payment: cash, today, a click of its own."""
     return {"method": "Cash", "paid_on": timezone.localdate(), "user": user, "request_key": uuid4()} | more
+
+
+def promise(user, customer_id: str, amount: str, on: date, **more) -> FollowUp:
+    return services.promise_record(customer_id, Decimal(amount), on, user=user, request_key=uuid4(), **more)

@@ -1,0 +1,63 @@
+"""The desk of books.py on a day of its own, for tests that look at who owes and whom to call next.
+
+The day is Tuesday, 10 March 2026; orders are due the day they are placed. Beside the people of books.py owe: Amal and
+Fadi 200.00 and Emad 500.00 since 1 December (99 days: Stop service), Badr 40.00 since then (too little for more than
+the Second reminder), Carla 60.00 and Dina 10.00 since 5 March (5 days: no level yet). Dana's oldest order is 37 days
+old (Second reminder), Omar's 23 (Reminder).
+"""
+
+from datetime import date, datetime
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.conf import settings
+
+from operations import services
+from tests.operations import books
+from tests.operations.books import LATELY, LONG_AGO, TODAY
+
+NAMES = {"CC-0010": "Amal", "CC-0011": "Badr", "CC-0012": "Carla", "CC-0013": "Dina", "CC-0014": "Emad",
+         "CC-0015": "Fadi"}  # fmt: skip
+OWED = {"CC-0010": ("200.00", LONG_AGO), "CC-0011": ("40.00", LONG_AGO), "CC-0012": ("60.00", LATELY),
+        "CC-0013": ("10.00", LATELY), "CC-0014": ("500.00", LONG_AGO), "CC-0015": ("200.00", LONG_AGO)}  # fmt: skip
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """at(day): what is written from now on is written on that day, at noon of the business's clock."""
+
+    def go(day: date) -> None:
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(settings.TIME_ZONE))
+        monkeypatch.setattr("django.utils.timezone.now", lambda: noon)
+
+    go(TODAY)
+    return go
+
+
+@pytest.fixture
+def dana(people, at):
+    books.write()
+    return people["dana"]
+
+
+@pytest.fixture
+def everybody(dana):
+    """With those of NAMES, none of whom has promised or planned anything yet."""
+    for i, (pk, name) in enumerate(NAMES.items()):
+        books.customer(pk, name, phone=f"05055500{i:02}", area="Outer Abu Dhabi")
+        total, placed = OWED[pk]
+        books.order(f"M-0{pk[3:]}", pk, total, placed)
+    return dana
+
+
+@pytest.fixture
+def worked(everybody, people, at):
+    """Amal was called on 1 March, is Dana's, and to be called again today; Badr is Farid's."""
+    at(date(2026, 3, 1))
+    services.note_add("CC-0010", "", channel="call", outcome="reached", next_action_on=TODAY, user=everybody,
+                      request_key=uuid4())  # fmt: skip
+    services.assign(["CC-0010"], people["dana"], user=everybody)
+    services.assign(["CC-0011"], people["farid"], user=everybody)
+    at(TODAY)
+    return everybody
