@@ -73,6 +73,14 @@ PAGES = {
     "customer/<str:customer_id>/export.<str:form>": {
         f"/customer/{CUSTOMER}/export.{form}": "customer" for form in ("csv", "xlsx")
     },
+    "operations/receivables/": {"/operations/receivables/": "receivables"},
+    "operations/receivables/export.<str:form>": {
+        f"/operations/receivables/export.{form}": "receivables" for form in ("csv", "xlsx")
+    },
+    "operations/receivables/paid-here/": {"/operations/receivables/paid-here/": "receivables"},
+    "operations/receivables/paid-here/export.<str:form>": {
+        f"/operations/receivables/paid-here/export.{form}": "receivables" for form in ("csv", "xlsx")
+    },
     "operations/search/": {"/operations/search/?q=nobody": "customer"},
     "operations/upload/": {"/operations/upload/": "upload"},
     "api/v1/": {"/api/v1/": "api"},
