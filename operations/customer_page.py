@@ -145,7 +145,7 @@ def _desk(request: HttpRequest, row: Customer, build: queries.Snapshot | None, c
         "balance": money(debt.balance) if debt else "",
         "aging": _aging(debt) if debt else [],
         "standing": _standing(row, debt),
-        "open": _open(debt, build) if debt else [],
+        "open": _open(debt, build, request.GET.get("find", "")) if debt else [],
         "waiting": [order for order in orders if order.in_latest_export and order.cleaned is None and not order.paid],
         "gone": _gone(orders),
         "conflicts": _conflicts(row, contacts),
@@ -215,15 +215,15 @@ def _day(day: date) -> str:
     return f"{day.day} {day:%b %Y}"
 
 
-def _open(debt: Debt, build: queries.Snapshot | None) -> list[dict]:
-    """The open orders, the oldest first, in words, each with its items."""
+def _open(debt: Debt, build: queries.Snapshot | None, sought: str) -> list[dict]:
+    """The open orders, the oldest first, in words, each with its items; chosen: the one that was sought."""
     items = customer_view.items_of(build, [order.order_id for order in debt.orders]) if build else {}
     return [
         {
             "id": order.order_id, "store": order.store, "placed": _day(order.day), "days": order.days,
             "overdue": order.days_overdue, "total": money(order.total), "balance": money(order.balance),
             "paid_here": money(order.paid_here) if order.paid_here else "",
-            "lines": items.get(order.order_id, []),
+            "lines": items.get(order.order_id, []), "chosen": order.order_id == sought,
         }
         for order in debt.orders
     ]  # fmt: skip

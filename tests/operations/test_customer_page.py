@@ -52,8 +52,8 @@ def laundry(published, settings, people):
 
 
 @pytest.fixture
-def page(as_):
-    """page("CC-0001", "layla", find="M-00102") is the page's HTML for a reader."""
+def show(as_):
+    """show("CC-0001", "layla", find="M-00102") is the page's HTML for a reader."""
 
     def get(customer: str = "CC-0001", name: str = "dana", status: int = 200, **params) -> str:
         response = as_(name).get(f"/customer/{customer}/", params)
@@ -84,9 +84,9 @@ def days_since(day: date) -> int:
 # --- What is owed, and the orders ----------------------------------------------------------------------------------
 
 
-def test_what_is_owed_since_when_and_of_which_orders(laundry, page):
+def test_what_is_owed_since_when_and_of_which_orders(laundry, show):
     pay(laundry, "7.50")
-    html = page()
+    html = show()
     owed = words(part(html, "owed"))
     assert "Dhs 12.50" in owed and "1 open order, by days since it was placed." in owed
     days = days_since(date(2026, 2, 10))
@@ -102,32 +102,38 @@ def test_what_is_owed_since_when_and_of_which_orders(laundry, page):
     assert words(part(html, "orders")).count("M-00101") == 0, "paid"
 
 
-def test_every_number_has_one_place_that_it_leads_to(laundry, page):
-    html = page()
+def test_every_number_has_one_place_that_it_leads_to(laundry, show):
+    html = show()
     ids = re.findall(r'\bid="([^"]+)"', html)
     assert sorted(ids) == sorted(set(ids))
     assert {"M-00101", "M-00102"} <= set(ids)
 
 
-def test_who_owes_nothing_is_said_to(laundry, page):
-    html = page("CC-0002")
+def test_the_order_that_is_sought_is_marked_and_its_items_open(laundry, show):
+    html = part(show(find="M-00102"), "orders")
+    assert '<tr id="M-00102" class="chosen">' in html and '<details class="lines" open>' in html
+    assert "chosen" not in part(show(find="M-00101"), "orders")
+
+
+def test_who_owes_nothing_is_said_to(laundry, show):
+    html = show("CC-0002")
     assert "Nothing is owed." in words(part(html, "owed")) and "No order is open." in words(part(html, "orders"))
     assert 'form="pay"' not in html and "/act/promise/" not in html
     assert "/act/note/?customer=CC-0002" in html
 
 
-def test_an_order_that_is_not_cleaned_is_not_owed_yet(laundry, page):
+def test_an_order_that_is_not_cleaned_is_not_owed_yet(laundry, show):
     books.order("M-00109", "CC-0001", "12.00", date(2026, 3, 1), cleaned=None)
-    html = page()
+    html = show()
     assert "Not cleaned yet, so not owed yet: M-00109." in words(part(html, "orders"))
     assert "Dhs 20.00" in words(part(html, "owed"))
 
 
-def test_an_order_that_left_the_export_is_shown_with_its_payments(laundry, page):
+def test_an_order_that_left_the_export_is_shown_with_its_payments(laundry, show):
     kept, gone = pay(laundry, "5"), pay(laundry, "4")
     services.payment_void(gone.pk, reason="slip", user=laundry, request_key=uuid4())
     Order.objects.filter(pk="M-00102").update(in_latest_export=False)
-    html = page()
+    html = show()
     said = words(re.search(r'<li id="M-00102">.*?</li>', html, re.S)[0])
     day = kept.paid_on
     assert said == (
@@ -138,12 +144,12 @@ def test_an_order_that_left_the_export_is_shown_with_its_payments(laundry, page)
     assert "an order not in the export any more" in words(part(html, "timeline"))
 
 
-def test_of_many_orders_that_left_the_export_those_with_payments_are_shown(laundry, page):
+def test_of_many_orders_that_left_the_export_those_with_payments_are_shown(laundry, show):
     for n in range(25):
         books.order(f"M-01{n:03}", "CC-0001", "5.00", date(2026, 1, 5))
     pay(laundry, "5", "M-01000")
     Order.objects.filter(pk__startswith="M-01").update(in_latest_export=False)
-    orders = words(part(page(), "orders"))
+    orders = words(part(show(), "orders"))
     assert orders.count("not in export") == 21 and "And 4 more without a payment." in orders
     assert "M-01000 not in export Dhs 5.00" in orders
 
@@ -155,13 +161,13 @@ def standing(html: str) -> dict[str, str]:
     return dict(re.findall(r"<dt>([^<]+)</dt><dd[^>]*>([^<]+)</dd>", part(html, "standing")))
 
 
-def test_where_it_stands(laundry, page, people):
+def test_where_it_stands(laundry, show, people):
     day = timezone.localdate() + timedelta(3)
     on = f"{day.day} {day:%b %Y}"
     services.promise_record("CC-0001", D("15"), day, user=laundry, request_key=uuid4(), next_action_on=day)
     services.assign(["CC-0001"], people["farid"], user=laundry)
     services.preferences_save("CC-0001", user=laundry, preferred_channel="whatsapp", language="ar")
-    said = standing(page())
+    said = standing(show())
     assert said["Oldest order"].startswith("10 Feb 2026, ") and said["Oldest order"].endswith("overdue")
     assert said["Level"].endswith(", waits for the promise")
     today = timezone.localdate()
@@ -171,65 +177,65 @@ def test_where_it_stands(laundry, page, people):
     }  # fmt: skip
 
 
-def test_a_broken_promise_is_said_in_words_and_colour(laundry, page):
+def test_a_broken_promise_is_said_in_words_and_colour(laundry, show):
     made = services.promise_record("CC-0001", D("15"), timezone.localdate(), user=laundry, request_key=uuid4())
     type(made).objects.filter(pk=made.pk).update(promise_on=date(2026, 3, 1))
-    html = page()
+    html = show()
     assert standing(html)["Promise"] == "Dhs 15.00 by 1 Mar 2026: broken"
     assert '<dd class="down">Dhs 15.00 by 1 Mar 2026: broken</dd>' in html
     assert "Broken." in words(part(html, "timeline"))
 
 
-def test_who_is_not_to_be_contacted_is_not_written_to(laundry, page):
-    assert "/act/send/" in page() and "Do not contact." not in page()
+def test_who_is_not_to_be_contacted_is_not_written_to(laundry, show):
+    assert "/act/send/" in show() and "Do not contact." not in show()
     services.preferences_save("CC-0001", user=laundry, do_not_contact=True)
-    html = page()
+    html = show()
     assert "Do not contact." in html and "/act/send/" not in html
 
 
 # --- Corrections ---------------------------------------------------------------------------------------------------
 
 
-def test_corrected_values_are_shown_with_what_the_export_says(laundry, page):
+def test_corrected_values_are_shown_with_what_the_export_says(laundry, show):
     services.correction_save("CC-0001", "name", "Dana H. Haddad", user=laundry)
     services.correction_save("CC-0001", "phone", "050 777 7777", user=laundry)
     for name in ("dana", "layla", "omar"):  # Omar sells: he has no desk, and sees the corrected values too
-        html = page(name=name)
+        html = show(name=name)
         assert '<h1 dir="auto">Dana H. Haddad</h1>' in html
         text = words(html)
         assert re.search(r"Phone 050 777 7777 (Correct phone )?Corrected by staff; CleanCloud says \+971 50 000 0001\.",
                          text)  # fmt: skip
         assert "Corrected by staff; CleanCloud says Dana Haddad." in text
-    assert "+971 50 000 0001" not in words(page(name="dana", customer="CC-0002"))
+    assert "+971 50 000 0001" not in words(show(name="dana", customer="CC-0002"))
 
 
-def test_who_sees_no_phone_sees_no_correction_of_it(laundry, page):
+def test_who_sees_no_phone_sees_no_correction_of_it(laundry, show):
     services.correction_save("CC-0001", "email", "d@haddad.ae", user=laundry)
-    html = page(name="sara")  # a dispatcher: phones, no e-mail
+    html = show(name="sara")  # a dispatcher: phones, no e-mail
     assert "+971 50 000 0001" in html and "haddad.ae" not in html and "dana@example.com" not in html
 
 
-def test_a_conflict_shows_both_values_and_the_choice(laundry, page):
+def test_a_conflict_shows_both_values_and_the_choice(laundry, show):
     services.correction_save("CC-0001", "phone", "050 777 7777", user=laundry)
-    assert "Two values" not in page()
+    assert "Two values" not in show()
     Customer.objects.filter(pk="CC-0001").update(phone="+971 55 111 1111")
-    html = page()
+    html = show()
     said = words(html)
     assert (
         "Two values for the phone. Staff wrote 050 777 7777 , which is shown until somebody chooses. CleanCloud now "
         "says +971 55 111 1111 ; it said +971 50 000 0001 when it was corrected. Choose the phone"
     ) in said
     assert 'href="/operations/act/choose/?customer=CC-0001&field=phone"' in html
-    assert "/act/choose/" not in page(name="layla"), "who may not correct reads it alone"
+    assert "/act/choose/" not in show(name="layla"), "who may not correct reads it alone"
     services.correction_choose("CC-0001", "phone", "theirs", user=laundry)
-    assert "Two values" not in page() and "+971 55 111 1111" in page()
+    assert "Two values" not in show() and "+971 55 111 1111" in show()
 
 
 # --- The buttons ---------------------------------------------------------------------------------------------------
 
 
-def test_the_desk_has_its_buttons_each_leading_to_its_form(laundry, as_, page):
-    html = page()
+def test_the_desk_has_its_buttons_each_leading_to_its_form(laundry, as_, show):
+    html = show()
     acts = re.findall(r'class="button plain act" href="(/operations/act/([a-z-]+)/\?customer=CC-0001)"', html)
     assert [what for _, what in acts] == ACTS
     assert '<button class="button" form="pay" data-key="p"' in html
@@ -252,24 +258,24 @@ def test_the_desk_has_its_buttons_each_leading_to_its_form(laundry, as_, page):
     ("layla", True, False),  # sees receivables, and has no right to write
     ("omar", False, False), ("sara", False, False),
 ])  # fmt: skip
-def test_who_sees_the_desks_half_and_who_works_there(laundry, page, name, sees, does):
+def test_who_sees_the_desks_half_and_who_works_there(laundry, show, name, sees, does):
     pay(laundry, "5")
-    html = page(name=name)
+    html = show(name=name)
     assert bool(part(html, "timeline")) == bool(part(html, "owed")) == sees
     assert ("/operations/act/" in html) == ('form="pay"' in html) == ('type="checkbox"' in html) == does
     assert ("paid here" in html.lower()) == sees
     assert part(html, "history"), "the figures are for everybody who opens the page"
 
 
-def test_undo_is_offered_where_it_is_allowed(laundry, page):
+def test_undo_is_offered_where_it_is_allowed(laundry, show):
     row = pay(laundry, "5")
     link = f'href="/operations/act/void-payment/?customer=CC-0001&payment={row.pk}"'
-    assert link in page() and link in page(name="farid") and link not in page(name="layla")
+    assert link in show() and link in show(name="farid") and link not in show(name="layla")
     Payment.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(days=1))
-    assert link not in page() and link in page(name="farid")
+    assert link not in show() and link in show(name="farid")
     services.payment_void(row.pk, reason="counted twice", user=Payment.objects.get(pk=row.pk).created_by.__class__
                           .objects.get(username="farid"), request_key=uuid4())  # fmt: skip
-    html = page(name="farid")
+    html = show(name="farid")
     assert link not in html
     assert "<s>Dhs 5.00 paid for M-00102 by Cash" in html and "counted twice" in html
 
@@ -277,75 +283,75 @@ def test_undo_is_offered_where_it_is_allowed(laundry, page):
 # --- The timeline --------------------------------------------------------------------------------------------------
 
 
-def test_the_timeline_is_short_until_all_is_asked_for(laundry, page):
+def test_the_timeline_is_short_until_all_is_asked_for(laundry, show):
     for n in range(40):
         services.note_add("CC-0001", f"note {n}", user=laundry, request_key=uuid4())
-    html = page()
+    html = show()
     events = part(html, "timeline")
     assert events.count("<li") == 30 and "note 39" in events and "note 9<" not in events
     # 40 notes, M-00101 placed, cleaned, collected and paid on one day, M-00102 placed, cleaned; a subscription
     assert '<a href="/customer/CC-0001/?timeline=all#timeline">Show all 46</a>' in events
-    every = part(page(timeline="all"), "timeline")
+    every = part(show(timeline="all"), "timeline")
     assert every.count("<li") == 46 and "Show all" not in every and "note 0<" in every
     assert "Subscription S-" in words(every)
 
 
-def test_an_order_that_is_sought_is_on_the_page_of_the_history_that_opens(people, golden_data, page):
+def test_an_order_that_is_sought_is_on_the_page_of_the_history_that_opens(people, golden_data, show):
     order, customer = queries.current().cursor().execute(
         "SELECT arg_min(order_id, (placed, order_id)), customer_id FROM sales WHERE kind = 'Order' GROUP BY ALL "
         "HAVING count(*) > 60 ORDER BY count(*) DESC LIMIT 1"
     ).fetchone()  # fmt: skip
-    assert f'<tr id="{order}"' not in page(customer, "layla")
-    html = page(customer, "layla", find=order)
+    assert f'<tr id="{order}"' not in show(customer, "layla")
+    html = show(customer, "layla", find=order)
     assert f'<tr id="{order}" class="chosen">' in html
-    assert f'<tr id="{order}"' not in page(customer, "layla", find=order, p="1"), "a page that is asked for is shown"
-    assert page(customer, "layla", find="M-99999")
+    assert f'<tr id="{order}"' not in show(customer, "layla", find=order, p="1"), "a page that is asked for is shown"
+    assert show(customer, "layla", find="M-99999")
 
 
 # --- One half alone ------------------------------------------------------------------------------------------------
 
 
-def test_a_customer_whom_the_build_does_not_know_opens_with_the_desks_half(laundry, page):
+def test_a_customer_whom_the_build_does_not_know_opens_with_the_desks_half(laundry, show):
     books.customer("CC-0077", "Noor New", phone="0501111111", cohort_month="2026-03")
     books.order("M-00777", "CC-0077", "18.00", date(2026, 3, 1))
-    html = page("CC-0077")
+    html = show("CC-0077")
     assert "Noor New" in html and "The figures don't know this customer" in html
     assert "Dhs 18.00" in words(part(html, "owed")) and 'id="history"' not in html
     assert "Customer since March 2026" in words(html)
-    assert "Noor New" in page("CC-0077", "omar") and "0501111111" in page("CC-0077", "omar")
+    assert "Noor New" in show("CC-0077", "omar") and "0501111111" in show("CC-0077", "omar")
 
 
-def test_a_customer_whom_only_the_build_knows_opens_without_it(people, golden_data, page):
+def test_a_customer_whom_only_the_build_knows_opens_without_it(people, golden_data, show):
     one = queries.current().cursor().execute(
         "SELECT customer_id FROM customers WHERE name IS NOT NULL ORDER BY 1 LIMIT 1").fetchone()[0]  # fmt: skip
-    html = page(one)
+    html = show(one)
     assert part(html, "history") and not part(html, "timeline") and "/act/" not in html
 
 
-def test_without_data_the_desk_works_on(people, data_dir, page):
+def test_without_data_the_desk_works_on(people, data_dir, show):
     books.write()
-    html = page()
+    html = show()
     assert "The figures can't be shown just now" in html
     assert "Dhs 35.00" in words(part(html, "owed")) and 'id="history"' not in html
-    assert "No data yet" in page("CC-0999"), "nothing to show: the page that says how to begin"
+    assert "No data yet" in show("CC-0999"), "nothing to show: the page that says how to begin"
 
 
-def test_a_build_that_cant_be_read_stops_nobody_from_recording_a_payment(laundry, page, monkeypatch):
+def test_a_build_that_cant_be_read_stops_nobody_from_recording_a_payment(laundry, show, monkeypatch):
     from etl.errors import WarehouseError
 
     def broken(*_):
         raise WarehouseError("the key does not fit")
 
     monkeypatch.setattr(queries, "current", broken)
-    html = page()
+    html = show()
     assert "just now: the key does not fit" in html and "Dhs 20.00" in words(part(html, "owed"))
-    page("CC-0999", status=503)
+    show("CC-0999", status=503)
 
 
-def test_there_is_nobody_else(laundry, page):
+def test_there_is_nobody_else(laundry, show):
     for customer in ("CC-0099", "cc-0001", "x" * 60, "%00"):
-        page(customer, status=404)
-    page(name="noor", status=403)
+        show(customer, status=404)
+    show(name="noor", status=403)
 
 
 # --- Whose, and at what cost ---------------------------------------------------------------------------------------
@@ -362,17 +368,17 @@ def kept(laundry, people):
     StoreAccess.objects.create(user=people["farid"], store="Hielo")
 
 
-def test_a_person_kept_to_a_store_sees_what_concerns_it(kept, page):
-    html = page(name="farid")
+def test_a_person_kept_to_a_store_sees_what_concerns_it(kept, show):
+    html = show(name="farid")
     assert "Dhs 7.00" in words(part(html, "owed")) and "1 open order at Hielo" in words(part(html, "owed"))
     desk = part(html, "owed") + part(html, "orders") + part(html, "timeline")
     assert "H-00299" in desk and "M-00" not in desk and "on the moon" not in desk
-    assert "Dhs 22.00" in words(part(page(name="dana"), "owed"))
+    assert "Dhs 22.00" in words(part(show(name="dana"), "owed"))
 
 
-def test_a_person_kept_to_a_store_has_no_page_of_others(kept, page):
-    page("CC-0003", "farid", status=404)
-    assert page("CC-0002", "farid")
+def test_a_person_kept_to_a_store_has_no_page_of_others(kept, show):
+    show("CC-0003", "farid", status=404)
+    assert show("CC-0002", "farid")
 
 
 def test_it_asks_the_same_number_of_questions_however_much_there_is(laundry, as_):
@@ -402,14 +408,14 @@ def test_it_asks_the_same_number_of_questions_however_much_there_is(laundry, as_
     assert asked() == few <= 32
 
 
-def test_the_payment_reaches_the_page_after_the_refresh(data_dir, people, page):
+def test_the_payment_reaches_the_page_after_the_refresh(data_dir, people, show):
     """The figures say 20.00 until they are refreshed; what is owed follows at once."""
     exports.write(data_dir / "exports")
     refresh.refresh(trigger="command")
     pay(people["dana"], "20")
-    assert "Nothing is owed." in words(page())
-    assert "not in the figures yet" in words(part(page(), "timeline"))
+    assert "Nothing is owed." in words(show())
+    assert "not in the figures yet" in words(part(show(), "timeline"))
     refresh.include_payments()
-    html = page()
+    html = show()
     assert "not in the figures yet" not in html
     assert "Owed Dhs 0 " in words(html)
