@@ -8,6 +8,7 @@ that it isn't there (Http404). What makes no sense is Refused, in words.
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
@@ -72,7 +73,8 @@ def in_cents(orders) -> list[Order]:
 
 @dataclass(frozen=True)
 class Done:
-    """What an action did. undo: "payments 12,13" for messages.html; level: of its message; sent: a Message to open."""
+    """What an action did. undo: the tag of its message that takes it back (templatetags/desk.py); level: of the
+    message; sent: a Message to open."""
 
     text: str
     undo: str = ""
@@ -511,8 +513,10 @@ class Correct(Act):
             raise Http404
 
     def initial(self) -> dict:
+        """What is shown, or where an undo leads: to_<field>."""
         shown = {name: self.customer.shown(name) for name in self.fields}
-        return shown | {f"seen_{name}": value for name, value in shown.items()}
+        begin = {name: self.said.get(f"to_{name}", value) for name, value in shown.items()}
+        return begin | {f"seen_{name}": value for name, value in shown.items()}
 
     def form(self, data=None):
         return forms.CorrectForm(data, self.initial(), fields=self.fields)
@@ -521,14 +525,16 @@ class Correct(Act):
         return super().kept() + [("field", name) for name in self.fields]
 
     def context(self, form) -> dict:
+        back = self.all("export")
         lines = [
             {"field": form[name], "seen": form[f"seen_{name}"], "theirs": getattr(self.customer, name), "name": name,
-             "corrected": getattr(self.customer, f"own_{name}") is not None} for name in self.fields
+             "corrected": getattr(self.customer, f"own_{name}") is not None, "back": name in back}
+            for name in self.fields
         ]  # fmt: skip
         return {"lines": lines}
 
     def do(self, data: dict) -> Done:
-        back = set(self.all("export"))
+        back, before = set(self.all("export")), self.customer
         corrected, returned = [], []
         with transaction.atomic():
             for name in self.fields:
@@ -537,13 +543,25 @@ class Correct(Act):
                     continue
                 saved = services.correction_save(self.customer.pk, name, value, user=self.user, seen=seen)
                 self.customers = [saved]
-                (returned if value is None else corrected).append(_label(name))
+                (returned if getattr(saved, f"own_{name}") is None else corrected).append(name)
         if not corrected + returned:
             return Done("Nothing was changed.", level="info")
-        text = f"{' and '.join(corrected)} corrected. " if corrected else ""
-        text += f"{' and '.join(returned)} as in the export again." if returned else ""
-        undo = f"corrections {self.customer.pk}" if corrected else ""
-        return Done(f"{who(self.customers)}: {text.strip()}", undo)
+        text = f"{_labels(corrected)} corrected. " if corrected else ""
+        text += f"{_labels(returned)} as in the export again." if returned else ""
+        return Done(f"{who(self.customers)}: {text.strip()}", self._undo(before, corrected + returned))
+
+    @staticmethod
+    def _undo(before: Customer, names: list[str]) -> str:
+        """Back to what each was: an earlier correction, or the export's."""
+        query = [("customer", before.pk), *(("field", name) for name in names)]
+        for name in names:
+            own = getattr(before, f"own_{name}")
+            query.append(("export", name) if own is None else (f"to_{name}", own))
+        return f"correct {urlencode(query)}"
+
+
+def _labels(names: list[str]) -> str:
+    return " and ".join(_label(name) for name in names)
 
 
 def _label(name: str) -> str:
@@ -587,7 +605,11 @@ class Choose(Act):
             raise Refused("Choose one of the two.")
         services.correction_choose(self.customer.pk, self.field, choice, user=self.user, seen=data["seen"])
         chosen = "stays as corrected here" if choice == "ours" else "is the export's now"
-        return Done(f"{who(self.customers)}: {_label(self.field)} {chosen}.")
+        other = {"export": self.field} if choice == "ours" else {f"to_{self.field}": self.customer.shown(self.field)}
+        undo = urlencode({"customer": self.customer.pk, "field": self.field} | other)
+        return Done(
+            f"{who(self.customers)}: {_label(self.field)} {chosen}.", f"correct {undo}" if self.conflict else ""
+        )
 
 
 class Preferences(Act):
@@ -598,12 +620,21 @@ class Preferences(Act):
     fields = ("do_not_contact", "preferred_channel", "language")
 
     def initial(self) -> dict:
-        return {name: getattr(self.customer, name) for name in self.fields}
+        """What is so, or where an undo leads."""
+        found = {name: getattr(self.customer, name) for name in self.fields}
+        if "language" in self.said:
+            found = {name: self.said.get(name, "") for name in self.fields}
+        return found | {"do_not_contact": found["do_not_contact"] in (True, "on")}
 
     def do(self, data: dict) -> Done:
+        was = {name: getattr(self.customer, name) for name in self.fields}
+        undo = {"customer": self.customer.pk} | was | {"do_not_contact": "on" if was["do_not_contact"] else ""}
         saved = services.preferences_save(
             self.customer.pk, user=self.user, **{name: data[name] for name in self.fields}
         )
-        if saved.do_not_contact:
-            return Done(f"{who(self.customers)} is not to be contacted.")
-        return Done(f"{who(self.customers)}: saved how to reach them.")
+        text = f"{who(self.customers)} is not to be contacted."
+        if not saved.do_not_contact:
+            text = f"{who(self.customers)}: saved how to reach them."
+        return Done(
+            text, f"preferences {urlencode(undo)}" if was != {n: getattr(saved, n) for n in self.fields} else ""
+        )

@@ -1,16 +1,14 @@
 """What templates of the desk need: who may do what, the way back from a message, money."""
 
+from urllib.parse import parse_qsl
+
 from django import template
 
 from operations.acts import may as may_do
 from operations.acts import money as in_words
 
 register = template.Library()
-UNDO = {  # what a message's tag names -> the action that takes it back, and what that calls its subject
-    "payments": ("void-payment", "payment"),
-    "followups": ("void-followup", "followup"),
-    "corrections": ("correct", "customer"),
-}
+UNDO = {"payments": ("void-payment", "payment"), "followups": ("void-followup", "followup")}
 
 
 @register.filter
@@ -27,9 +25,12 @@ def in_money(amount) -> str:
 
 @register.filter
 def undo(message) -> dict | None:
-    """What takes back what a message tells: {"what", "name", "ids"} of an act, from its tag "undo payments 12,13"."""
-    words = (message.extra_tags or "").split()
-    if len(words) != 3 or words[0] != "undo" or words[1] not in UNDO:
+    """What takes back what a message tells: {"what", "fields"} of an act, from its tag: "undo payments 12,13", or any
+    action with what its form begins with, "undo preferences customer=CC-0001&language=ar"."""
+    words = (message.extra_tags or "").split(" ", 2)
+    if len(words) != 3 or words[0] != "undo":
         return None
-    what, name = UNDO[words[1]]
-    return {"what": what, "name": name, "ids": words[2].split(",")}
+    if words[1] in UNDO:
+        what, name = UNDO[words[1]]
+        return {"what": what, "fields": [(name, number) for number in words[2].split(",")]}
+    return {"what": words[1], "fields": parse_qsl(words[2], keep_blank_values=True)}

@@ -6,9 +6,14 @@
   document.documentElement.dataset.acts = "1";
   const HEADERS = { "X-Part": "1" };
   const LONG = 3500; // characters of an address; longer ones are sent as a form
+  const EMPTY = '<div class="act-part"><h2 id="act-title" class="act-title">This did not open</h2>'
+    + '<p class="act-end"><button type="button" class="button" data-close>Close</button></p></div>';
   let dialog, body, asking = 0;
 
   /* ---- the dialog ---- */
+  /* While something is sent it stays: whoever closed it would not learn whether it was recorded. */
+  const sending = () => !!body.querySelector("form[aria-busy]");
+  const shut = () => { if (!sending()) dialog.close(); };
   const build = () => {
     dialog = document.createElement("dialog");
     dialog.id = "act";
@@ -19,7 +24,8 @@
     close.className = "act-close";
     close.setAttribute("aria-label", "Close");
     close.textContent = "×";
-    close.addEventListener("click", () => dialog.close());
+    close.addEventListener("click", shut);
+    dialog.addEventListener("cancel", (event) => { if (sending()) event.preventDefault(); });
     dialog.append(body, close);
     dialog.addEventListener("close", () => { asking += 1; body.replaceChildren(); });
     document.body.append(dialog);
@@ -46,8 +52,8 @@
     return page.querySelector("main p")?.textContent.trim() || "";
   };
   const wrong = (text) => {
-    const part = body?.querySelector(".act-part");
-    if (!dialog?.open || !part) { alert(text); return; }
+    if (!dialog?.open) put(EMPTY);
+    const part = body.querySelector(".act-part");
     part.querySelector("[data-wrong]")?.remove();
     const said = document.createElement("div");
     said.className = "say bad";
@@ -128,7 +134,7 @@
 
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-    if (event.target.closest("#act [data-close]")) { event.preventDefault(); dialog.close(); return; }
+    if (event.target.closest("#act [data-close]")) { event.preventDefault(); shut(); return; }
     const link = event.target.closest("a.act");
     if (!link) return;
     event.preventDefault();

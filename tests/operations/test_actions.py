@@ -309,6 +309,52 @@ def test_a_phone_is_corrected_beside_the_exports_and_goes_back(desk):
     assert (row.own_phone, row.shown_phone) == (None, "+971 50 000 0001")
 
 
+def undo_of(client) -> dict:
+    """The form that the Undo of the newest message opens, as it opens."""
+    page = page_of(client.get(act("note"), {"customer": "CC-0001"}))
+    form = re.findall(r'<form method="post" action="([^"]+)" class="act">(.*?)</form>', page, re.S)[-1]
+    hidden = {}
+    for name, value in re.findall(r'name="([^"]+)" value="([^"]*)"', form[1]):
+        hidden.setdefault(name, []).append(value)
+    response = client.post(form[0], hidden)
+    assert response.status_code == 200
+    found = fields_of(response) | {"back": "/"}
+    found["export"] = re.findall(r'name="export" value="(\w+)" checked', page_of(response))
+    return found
+
+
+def test_the_undo_of_a_correction_leads_back_to_what_was(desk):
+    before = opened(desk, "correct", customer="CC-0001")
+    desk.post(act("correct"), before | {"phone": "12", "name": "Dana One"})
+    assert Customer.objects.get(pk="CC-0001").shown_name == "Dana Haddad", "two digits are no phone: none of both is saved"
+    desk.post(act("correct"), before | {"phone": "050 111 1111", "name": "Dana One"})
+    now = opened(desk, "correct", customer="CC-0001")
+    desk.post(act("correct"), now | {"phone": "050 222 2222"})
+    form = undo_of(desk)
+    assert (form["phone"], form["export"]) == ("050 111 1111", [])
+    desk.post(act("correct"), form)
+    assert Customer.objects.get(pk="CC-0001").shown_phone == "050 111 1111"
+    desk.post(act("correct"), opened(desk, "correct", customer="CC-0001") | {"route": "3"})
+    form = undo_of(desk)
+    assert form["export"] == ["route"]
+    desk.post(act("correct"), form)
+    assert Customer.objects.get(pk="CC-0001").own_route is None
+
+
+def test_the_undo_of_a_choice_and_of_preferences_opens_with_what_was(desk, people):
+    services.correction_save("CC-0001", "phone", "050 111 1111", user=people["dana"])
+    Customer.objects.filter(pk="CC-0001").update(phone="050 222 2222")
+    desk.post(act("choose"), opened(desk, "choose", customer="CC-0001", field="phone") | {"choice": "theirs"})
+    assert Customer.objects.get(pk="CC-0001").shown_phone == "050 222 2222"
+    desk.post(act("correct"), undo_of(desk))
+    assert Customer.objects.get(pk="CC-0001").shown_phone == "050 111 1111"
+    form = opened(desk, "preferences", customer="CC-0001")
+    desk.post(act("preferences"), form | {"do_not_contact": "on", "language": "ar"})
+    desk.post(act("preferences"), undo_of(desk))
+    row = Customer.objects.get(pk="CC-0001")
+    assert (row.do_not_contact, row.language) == (False, "en")
+
+
 def test_of_several_corrections_all_are_saved_or_none(desk):
     form = opened(desk, "correct", customer="CC-0001")
     response = desk.post(act("correct"), form | {"name": "Dana H.", "email": "no address"})
