@@ -1,6 +1,7 @@
 """Takes the pictures of docs/screenshots: every tab of every page, at a desk and on a phone. `make screenshots`.
 
-It serves the demo of a folder of its own on a free port, looks at it as the administrator and stops it again.
+It serves the demo of a folder of its own on a free port, looks at it as the administrator and stops it again. Names of
+pictures as arguments: those alone.
 """
 
 import os
@@ -23,10 +24,33 @@ LOOKS = {"desk": (1440, 900, "light"), "phone": (390, 844, "dark")}
 def pages() -> dict[str, str]:
     """Name of the picture -> address."""
     from analytics.dashboards import DASHBOARDS
+    from operations.models import Customer, RefreshRun
 
     tabs = {f"{d.page}-{t.slug}": f"/{d.page}/?tab={t.slug}" for d in DASHBOARDS.values() for t in d.tabs}
-    follow = "/follow/operations/stops/?grain=month"
-    return {"home": "/", **tabs, "follow": follow, "customer": "/customer/CC-0533/", "definitions": "/definitions/"}
+    # the customer of whom the demo has something of everything
+    customer = f"/customer/{Customer.objects.with_conflicts().get().pk}/"
+    return {
+        "home": "/", **tabs, "follow": "/follow/operations/stops/?grain=month", "customer": customer,
+        "worklist": "/operations/receivables/", "pay": "/operations/receivables/", "send": customer,
+        "paid-here": "/operations/receivables/paid-here/", "search": "/operations/search/?q=novak",
+        "upload": "/operations/upload/", "definitions": "/definitions/",
+        "run": f"/admin/operations/refreshrun/{RefreshRun.objects.filter(state='published').first().pk}/change/",
+    }  # fmt: skip
+
+
+TALLEST = 3000  # px of a picture: lists go on
+AT_SIGHT = ("run",)  # what is seen without scrolling: the admin's bars stay where they are
+# Pictures of a dialog: what is pressed on the page first.
+PRESSED = {"pay": "tr[data-row] a.act[data-row-key=p]", "send": ".deeds a.act[href*='/send/']"}
+
+
+def papers() -> dict[str, str]:
+    """Name of the picture -> address of a statement of account: of who owes most and has paid a part."""
+    from operations.models import Order, Payment
+
+    paid = Order.objects.outstanding().filter(pk__in=Payment.objects.values("order")).order_by("-balance", "pk").first()
+    whose = f"/operations/statement.pdf?customer={paid.customer_id}&language="
+    return {"statement-english": f"{whose}en", "statement-arabic": f"{whose}ar"}
 
 
 def main() -> None:
@@ -55,7 +79,7 @@ def main() -> None:
             import django
 
             django.setup()
-            take(address, CHROMIUM, FLAGS)
+            take(address, CHROMIUM, FLAGS, sys.argv[1:])
         finally:
             server.terminate()
             server.wait(10)
@@ -68,9 +92,11 @@ def _answers(address: str) -> bool:
         return False
 
 
-def take(address: str, chromium: str, flags: list[str]) -> None:
-    """Every page in every look, whole pages, into docs/screenshots."""
+def take(address: str, chromium: str, flags: list[str], only: list[str]) -> None:
+    """Every page in every look, whole pages, into docs/screenshots; `only`: those of these names, if any."""
     OUT.mkdir(parents=True, exist_ok=True)
+    wanted = {name: path for name, path in pages().items() if not only or name in only}
+    printed = {name: path for name, path in papers().items() if not only or name in only}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         for look, (width, height, scheme) in LOOKS.items():
@@ -83,15 +109,31 @@ def take(address: str, chromium: str, flags: list[str]) -> None:
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in").click()
             page.wait_for_load_state()
-            for name, path in pages().items():
+            for name, path in wanted.items():
                 page.goto(address + path)
                 if page.locator("#charts").count():
                     page.wait_for_selector("#charts[data-painted]")
                 page.wait_for_load_state("networkidle")
-                page.screenshot(path=OUT / f"{name}-{look}.jpg", full_page=True, type="jpeg", quality=74)
-                print(f"{name}-{look}.jpg")
+                if name in PRESSED:
+                    page.locator(PRESSED[name]).first.click()
+                    page.wait_for_selector("dialog[open] form")
+                picture, whole = OUT / f"{name}-{look}.jpg", name not in (*PRESSED, *AT_SIGHT)
+                tall = min(page.evaluate("document.documentElement.scrollHeight"), TALLEST) if whole else height
+                clip = {"x": 0, "y": 0, "width": width, "height": tall}
+                page.screenshot(path=picture, full_page=whole, clip=clip, type="jpeg", quality=74)
+                print(picture.name)
+            if look == "desk":
+                for name, path in printed.items():
+                    draw_first_page(page.request.get(address + path).body(), OUT / name)
             context.close()
         browser.close()
+
+
+def draw_first_page(pdf: bytes, picture: Path) -> None:
+    """The first page of a PDF as a picture of this name, without its .jpg."""
+    command = ["pdftoppm", "-jpeg", "-r", "100", "-f", "1", "-singlefile", "-", str(picture)]
+    subprocess.run(command, input=pdf, check=True)
+    print(f"{picture.name}.jpg")
 
 
 if __name__ == "__main__":

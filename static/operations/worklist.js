@@ -18,7 +18,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (event.key === "j") go(at() + 1);
     else if (event.key === "k") go(at() < 0 ? rows.length - 1 : at() - 1);
     else if (event.key === "Enter" && event.target.matches("tr[data-row]")) follow("a[data-open]");
-    else if (event.key === "p" || event.key === "n") follow(`a[data-key="${event.key}"]`);
+    else if (event.key === "p" || event.key === "n") follow(`a[data-row-key="${event.key}"]`);
     else if (event.key === "x") follow(".c-tick input");
     else return;
     event.preventDefault();

@@ -33,7 +33,7 @@ def desk(visit, client, people):
 
 
 def pay_link(page):
-    return page.locator('a.act[data-key="p"][href*="CC-0001"]')
+    return page.locator('a.act[data-row-key="p"][href*="CC-0001"]')
 
 
 def in_dialog(page):

@@ -260,10 +260,10 @@ def test_each_button_asks_for_its_own_right(dana, people, see, golden_data):
     people["layla"].user_permissions.add(Permission.objects.get(codename="add_followup"))
     html = see(people["layla"])
     assert ">Next action</button>" in html
-    assert 'data-key="n"' in html
+    assert 'data-row-key="n"' in html
     assert ">Mark paid</button>" not in html
     assert ">Assign</button>" not in html
-    assert 'data-key="p"' not in html
+    assert 'data-row-key="p"' not in html
 
 
 def test_by_order_only_payments_are_for_many(dana, see):
