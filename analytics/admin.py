@@ -9,17 +9,18 @@ from django.forms import ChoiceField
 from django.http import QueryDict
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.html import format_html
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import StackedInline
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from analytics import access, share
+from analytics.admin_lists import Cell, ListAdmin, moment, people_filter, tag
+from analytics.admin_lists import link as anchor
 from analytics.dashboards import DASHBOARDS
 from analytics.models import ApiToken, ShareLink, StoreAccess, api_token_make, api_token_revoke, store_names
+from analytics.tables import Column
 from etl.errors import BusinessError
-
-LINK = "text-primary-600 dark:text-primary-400 underline"
 
 
 class StoreAccessInline(StackedInline):
@@ -52,13 +53,16 @@ class StoreAccessInline(StackedInline):
         return super().has_delete_permission(request, obj) and access.store_of(request.user) is None
 
 
-class RevokedAdmin(ModelAdmin):
+class RevokedAdmin(ListAdmin):
     """Rows that are looked at and revoked, never edited. Who may revoke has the change permission."""
 
     actions = ("revoke",)
     list_display_links = None
-    list_per_page = 50
-    show_full_result_count = False
+
+    def get_actions(self, request):
+        found = super().get_actions(request)
+        found.pop("delete_selected", None)  # what was open once stays on record, revoked
+        return found
 
     def has_change_permission(self, request, obj=None):
         return False
@@ -78,13 +82,54 @@ class RevokedAdmin(ModelAdmin):
         messages.success(request, f"{len(rows)} revoked.")
 
 
+class OpenFilter(DropdownFilter):
+    """Not revoked; of links, not run out either."""
+
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request, model_admin):
+        return [("open", "open"), ("revoked", "revoked")]
+
+    def queryset(self, request, queryset):
+        if self.value() == "revoked":
+            return queryset.filter(revoked_at__isnull=False)
+        if self.value() != "open":
+            return queryset
+        found = queryset.filter(revoked_at__isnull=True)
+        return found.filter(expires_at__gt=timezone.now()) if queryset.model is ShareLink else found
+
+
+class PageFilter(DropdownFilter):
+    title, parameter_name = "page", "page"
+
+    def lookups(self, request, model_admin):
+        return [(name, dashboard.title) for name, dashboard in DASHBOARDS.items()]
+
+    def queryset(self, request, queryset):
+        return queryset.filter(page=self.value()) if self.value() else queryset
+
+
 @admin.register(ShareLink)
 class ShareLinkAdmin(RevokedAdmin):
-    list_display = ("title", "shows", "created_by", "state", "expires_at", "uses", "last_used_at", "created_at")
-    list_filter = (("created_by", admin.RelatedOnlyFieldListFilter), "page", "created_at", "expires_at")
+    list_display = ("title", "shows", "created_by", "state", "expires", "uses", "used", "made")
+    list_filter = (OpenFilter, people_filter("created_by", "made by"), PageFilter, ("created_at", RangeDateTimeFilter),
+                   ("expires_at", RangeDateTimeFilter))  # fmt: skip
     list_select_related = ("revoked_by",)
     search_fields = ("title", "created_by__username")
     search_help_text = "Title, or who made it"
+    date_hierarchy = "created_at"
+    list_about = "Pages that people shared with whoever holds the link. Revoke what nobody should open any more."
+    cells = (
+        Cell(Column("title", "Title"), lambda x: x.title),
+        Cell(Column("page", "Page"), lambda x: x.page),
+        Cell(Column("store", "Only the store"), lambda x: x.store),
+        Cell(Column("by", "Made by"), lambda x: x.created_by.get_username()),
+        Cell(Column("made", "Made"), lambda x: moment(x.created_at)),
+        Cell(Column("expires", "Valid until"), lambda x: moment(x.expires_at)),
+        Cell(Column("state", "State"), lambda x: share.stopped(x) or "open"),
+        Cell(Column("uses", "Times opened", "count"), lambda x: x.uses),
+        Cell(Column("used", "Last opened"), lambda x: moment(x.last_used_at)),
+    )
 
     def has_add_permission(self, request):
         return False  # made on the page that they show
@@ -105,25 +150,50 @@ class ShareLinkAdmin(RevokedAdmin):
         words += f" ({link.store} alone)" if link.store else ""
         if share.stopped(link):
             return words
-        return format_html('<a class="{}" href="{}">{}</a>', LINK, share.address(link), words)
+        return anchor(share.address(link), words)
 
-    @display(description="state", label={"open": "success", "stopped": "danger"})
+    @display(description="valid until", ordering="expires_at")
+    def expires(self, link):
+        return moment(link.expires_at)
+
+    @display(description="last opened", ordering="last_used_at")
+    def used(self, link):
+        return moment(link.last_used_at) or "never"
+
+    @display(description="made", ordering="created_at")
+    def made(self, link):
+        return moment(link.created_at)
+
+    @display(description="state")
     def state(self, link):
         why = share.stopped(link)
         if link.revoked_by and why == "revoked":
             why = f"revoked by {link.revoked_by.get_username()}"
-        return ("stopped", why) if why else ("open", "open")
+        return tag("bad", why) if why else tag("good", "open")
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(RevokedAdmin):
     """A superuser makes tokens for anybody, others for themselves alone: a token has the rights of its person."""
 
-    list_display = ("name", "begins_with", "user", "state", "last_used_at", "created_at")
-    list_filter = (("user", admin.RelatedOnlyFieldListFilter), "created_at", "last_used_at")
+    list_display = ("name", "begins_with", "user", "state", "used", "made")
+    list_filter = (OpenFilter, people_filter("user", "reads as"), ("created_at", RangeDateTimeFilter),
+                   ("last_used_at", RangeDateTimeFilter))  # fmt: skip
     list_select_related = ("user",)
     search_fields = ("name", "shown", "user__username")
     search_help_text = "What uses it, its first characters, or its person"
+    date_hierarchy = "created_at"
+    list_about = (
+        "Passwords of programs that read the API, each with the rights of its person. Revoke what is not in use."
+    )
+    cells = (
+        Cell(Column("name", "What uses it"), lambda x: x.name),
+        Cell(Column("shown", "Begins with"), lambda x: x.shown),
+        Cell(Column("user", "Reads as"), lambda x: x.user.get_username()),
+        Cell(Column("state", "Revoked"), lambda x: moment(x.revoked_at)),
+        Cell(Column("used", "Last used"), lambda x: moment(x.last_used_at)),
+        Cell(Column("made", "Made"), lambda x: moment(x.created_at)),
+    )
     fields = ("name", "user")
 
     def get_queryset(self, request):
@@ -133,6 +203,9 @@ class ApiTokenAdmin(RevokedAdmin):
     @staticmethod
     def _for_anybody(request) -> bool:
         return request.user.is_superuser and access.store_of(request.user) is None
+
+    def get_autocomplete_fields(self, request):
+        return ("user",) if request.user.has_perm("auth.view_user") else ()  # looking people up takes that right
 
     def formfield_for_foreignkey(self, db_field, request, **kwargs):
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
@@ -157,12 +230,20 @@ class ApiTokenAdmin(RevokedAdmin):
     def revoke_one(self, row, user):
         api_token_revoke(row)
 
+    @display(description="last used", ordering="last_used_at")
+    def used(self, token):
+        return moment(token.last_used_at) or "never"
+
+    @display(description="made", ordering="created_at")
+    def made(self, token):
+        return moment(token.created_at)
+
     @display(description="begins with", ordering="shown")
     def begins_with(self, token):
         return f"{token.shown}…"
 
-    @display(description="state", label={"open": "success", "stopped": "danger"}, ordering="revoked_at")
+    @display(description="state", ordering="revoked_at")
     def state(self, token):
         if token.revoked_at:
-            return "stopped", f"revoked {timezone.localtime(token.revoked_at):%-d %b %Y}"
-        return ("open", "open") if token.user.is_active else ("stopped", "its person is not active")
+            return tag("bad", f"revoked {timezone.localtime(token.revoked_at):%-d %b %Y}")
+        return tag("good", "open") if token.user.is_active else tag("bad", "its person is not active")

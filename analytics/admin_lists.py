@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
+from unfold.decorators import display
 from unfold.views import ChangeList
 
 from analytics import access, exports
@@ -35,6 +36,21 @@ def link(url: str, words: Any) -> str:
 def moment(at: datetime | None) -> str | None:
     """10 Feb 2026, 09:05 on the local clock; None: no value."""
     return f"{timezone.localtime(at):%-d %b %Y, %H:%M}" if at else None
+
+
+def yes_no(field: str, words: str) -> Callable:
+    """A column that says yes or no in words: a red cross would read as something wrong."""
+
+    @display(description=words, ordering=field)
+    def shown(self, row):
+        return "yes" if getattr(row, field) else "no"
+
+    return shown
+
+
+def tag(tone: str, words: str) -> str:
+    """A state in a few words on a soft ground; tone: good, bad, warn, info, plain. A dash where there is none."""
+    return format_html('<span class="mw-tag mw-{}">{}</span>', tone, words) if words else "–"
 
 
 def values_filter(field: str, words: str) -> type[DropdownFilter]:
@@ -101,6 +117,7 @@ class ListAdmin(ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
     list_filter_submit = True
+    compressed_fields = False  # labels above: three fields stand in a row, on a phone one below the other
     list_before_template = "admin/list_top.html"
     list_about = ""
     cells: tuple[Cell, ...] = ()

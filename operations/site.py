@@ -43,6 +43,8 @@ class SignIn(AuthenticationForm):
 
 class Site(UnfoldAdminSite):
     login_form = SignIn
+    index_title = "Start"
+    empty_value_display = "–"
 
     def has_permission(self, request) -> bool:
         return may_enter(request.user)

@@ -2,17 +2,18 @@
 
 from datetime import timedelta
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import Case, Count, F, Min, OuterRef, Q, Subquery, Sum, When
 from django.db.models.functions import Coalesce
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import BooleanRadioFilter, DropdownFilter
 from unfold.decorators import display
 
 from analytics.access import can_see, contacts_of
-from analytics.admin_lists import Cell, link, moment, values_filter
+from analytics.admin_lists import Cell, link, moment, tag, values_filter, yes_no
 from analytics.dashboards import frame
 from analytics.tables import Column
 from operations import services
@@ -34,6 +35,7 @@ from operations.admin.shared import (
     overdue,
     page,
     person,
+    standing,
 )
 from operations.admin.trail import trail
 from operations.models import CORRECTABLE, MONEY, Customer, Order
@@ -66,7 +68,16 @@ class ImportedAdmin(ServiceAdmin, DeskAdmin):
         """Nothing: its columns are the export's."""
 
     def save_formset(self, request, form, formset, change):
-        notes_save(request, formset)
+        request.written = notes_save(request, formset)
+
+    def response_change(self, request, obj):
+        """Stay with the row: the note stands beneath it now."""
+        messages.success(request, "Written down." if getattr(request, "written", 0) else "There was nothing to write.")
+        return redirect(request.path)
+
+    def render_change_form(self, request, context, *args, **kwargs):
+        context |= {"show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
 
 
 # Filters -----------------------------------------------------------------------------------------------------------
@@ -241,8 +252,8 @@ def with_debts(customers, user):
 @admin.register(Customer)
 class CustomerAdmin(AskingAdmin, ImportedAdmin):
     list_display = (
-        "customer_id", "name_shown", "phone_shown", "store", "area", "owes", "days_overdue", "stands", "last_contact",
-        "next_action", "assignee", "order_count",
+        "customer_id", "name_shown", "phone_shown", "owes", "days_overdue", "stands", "last_contact",
+        "next_action", "assignee",
     )  # fmt: skip
     list_display_links = ("customer_id", "name_shown")
     list_filter = (
@@ -262,7 +273,7 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
     asks = ASKS
     readonly_fields = (
         "name_shown", "phone_shown", "email_shown", "route_shown", "owes", "days_overdue", "stands", "last_contact",
-        "next_action", "assignee", "their_orders", "corrections",
+        "next_action", "assignee", "their_orders", "corrections", "silent", "business", "exported",
     )  # fmt: skip
     cells = (
         Cell(Column("customer", "Customer"), lambda c: c.pk),
@@ -289,7 +300,7 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
 
     def list_links(self, request):
         worklist = page(request.user, "receivables", "receivables")
-        return [("Who to call next: the worklist", worklist)] if worklist else []
+        return [("Who owes, and whom to call next", worklist)] if worklist else []
 
     def fill(self, request, rows):
         debts = [(c.pk, overdue(c._since) or 0, c._balance) for c in rows if c._balance]
@@ -310,9 +321,9 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
             (None, {"fields": [row for row in first if row]}),
             ("Where they stand", {"fields": [
                 ("owes", "days_overdue", "stands"), ("last_contact", "next_action", "assignee"),
-                ("do_not_contact", "preferred_channel", "language")]}),
+                ("silent", "preferred_channel", "language")]}),
             ("From the export", {"fields": [
-                ("signed_up", "cohort_month", "b2b"), ("source", "in_latest_export", "synced_at")]}),
+                ("signed_up", "cohort_month", "business"), ("source", "exported", "synced_at")]}),
         ]  # fmt: skip
         if obj and any(getattr(obj, f"own_{field}") is not None for field in CORRECTABLE):
             parts.insert(1, ("Corrected by us", {"fields": ["corrections"]}))
@@ -349,6 +360,10 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
 
     # Columns
 
+    silent = yes_no("do_not_contact", "do not contact")
+    business = yes_no("b2b", "business account")
+    exported = yes_no("in_latest_export", "in the latest export")
+
     @display(description="name", ordering=NAME)
     def name_shown(self, customer):
         return customer.shown_name or "–"
@@ -374,15 +389,16 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
         found = overdue(customer._since)
         return "–" if found is None else found
 
-    @display(description="stands at", label={"broken": "danger", "paused": "info", "level": "warning", "none": "none"})
+    @display(description="stands at")
     def stands(self, customer):
-        return _stands(customer)
+        return tag(*_stands(customer))
 
     @display(description="last contact", ordering="last_contact_at")
     def last_contact(self, customer):
         if customer.do_not_contact:
             return "do not contact"
-        return moment(customer.last_contact_at) or "never"
+        at = customer.last_contact_at
+        return day(timezone.localdate(at)) if at else "never"
 
     @display(description="next action", ordering="next_action_on")
     def next_action(self, customer):
@@ -394,10 +410,6 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
     @display(description="assigned to", ordering="assigned_to__username")
     def assignee(self, customer):
         return person(customer.assigned_to)
-
-    @display(description="orders", ordering="_orders")
-    def order_count(self, customer):
-        return customer._orders or 0
 
     @display(description="orders")
     def their_orders(self, customer):
@@ -422,26 +434,25 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
 
 
 def _stands(customer) -> tuple[str, str]:
-    """(kind, words) of a customer's standing, as fill() put it there."""
-    standing = customer._standing
-    if standing is None:
-        return "none", "–"
-    level = standing.level.name if standing.level else "no level yet"
-    if standing.promise is Promise.BROKEN:
-        return "broken", f"promise broken, {level}"
-    if standing.paused:
-        return "paused", "promise pending"
-    return ("level", level) if standing.level else ("none", level)
+    """(tone, words) of a customer's standing, as fill() put it there."""
+    found = customer._standing
+    if found is None:
+        return "plain", ""
+    if found.promise is Promise.BROKEN:
+        return "bad", "promise broken"
+    if found.paused:
+        return "info", "promise pending"
+    return ("warn", found.level.name) if found.level else ("plain", "no level yet")
 
 
 def _order_history(user, customer) -> History:
     orders = orders_for(user).filter(customer=customer).with_balance().order_by("-placed", "-order_id")
     return History(
         "Orders",
-        ("Order", "Placed", "Status", "Total", "Paid here", "Balance", "Paid"),
+        ("Order", "Placed", "Status", "Total", "Paid here", "Balance", "Money"),
         [
             (order_link(o.pk), day(o.placed), o.status, amount(o.total), amount(o.paid_here) if o.paid_here else "–",
-             amount(o.balance), _paid_words(o))
+             amount(o.balance), _paid(o))
             for o in orders[:LATEST]
         ],
         more=admin_url("order", customer__customer_id__exact=customer.pk),
@@ -449,9 +460,6 @@ def _order_history(user, customer) -> History:
     )  # fmt: skip
 
 
-def _paid_words(order: Order) -> str:
-    if order.paid:
-        return f"in CleanCloud{f', {day(order.payment_date)}' if order.payment_date else ''}"
-    if order.paid_here >= order.total:
-        return "here, not yet in CleanCloud"
-    return "in part" if order.paid_here else "no"
+def _paid(order: Order) -> str:
+    words = standing(order)[1]
+    return f"{words}, {day(order.payment_date)}" if order.paid and order.payment_date else words

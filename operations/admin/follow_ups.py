@@ -12,7 +12,7 @@ from unfold.admin import StackedInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateFilter
 from unfold.decorators import display
 
-from analytics.admin_lists import Cell, link, moment, people_filter
+from analytics.admin_lists import Cell, link, moment, people_filter, tag
 from analytics.tables import Column
 from operations import services
 from operations.acts import counted
@@ -36,7 +36,7 @@ from operations.money import Promise
 from operations.scope import customers_for, follow_ups_for, orders_for
 from operations.standing import last_promises
 
-STATES = {"broken": "danger", "pending": "info", "kept": "success", "earlier": "none", "void": "danger"}
+TONES = {"broken": "bad", "pending": "info", "kept": "good", "replaced": "plain", "void": "bad"}
 
 
 class FollowUpForm(forms.ModelForm):
@@ -57,6 +57,8 @@ class FollowUpForm(forms.ModelForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        if "note" in self.fields:
+            self.fields["note"].widget.attrs |= {"rows": 3, "dir": "auto"}
         if "channel" in self.fields:
             self.fields["channel"].required = False
         if self.instance.pk is None and "click" in self.fields:
@@ -82,6 +84,8 @@ class NewNote(StackedInline):
     max_num = 1
     can_delete = False
     verbose_name_plural = "write a note"
+    hide_title = True
+    verbose_name = "write a note"
     fields = ("note", ("channel", "outcome", "next_action_on"), "click")
 
     def get_queryset(self, request):
@@ -94,11 +98,12 @@ class NewNote(StackedInline):
         return self.has_add_permission(request, obj)
 
 
-def notes_save(request, formset) -> None:
-    """Save what NewNote's form holds."""
+def notes_save(request, formset) -> int:
+    """Save what NewNote's form holds; how many that was."""
     formset.save(commit=False)
     for followup in formset.new_objects:
         save(followup, request.user)
+    return len(formset.new_objects)
 
 
 def save(followup: FollowUp, user) -> FollowUp:
@@ -214,7 +219,7 @@ class FollowUpAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
         Cell(Column("note", "Note"), lambda n: said(n, 10_000)),
         Cell(Column("promised", "Promised", "money"), lambda n: n.promise_amount),
         Cell(Column("promise_on", "Promised for", "date"), lambda n: n.promise_on),
-        Cell(Column("state", "Promise"), lambda n: n._stood[1] if n._stood else None),
+        Cell(Column("state", "Promise"), lambda n: n._stood),
         Cell(Column("next", "Next action", "date"), lambda n: n.next_action_on),
         Cell(Column("who", "Written by"), lambda n: person(n.created_by)),
         Cell(Column("why", "Why void"), lambda n: n.void_reason),
@@ -231,11 +236,11 @@ class FollowUpAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
         for row in rows:
             row._stood = None
             if row.voided_at:
-                row._stood = ("void", "void")
+                row._stood = "void"
             elif row.promise_on:
                 newest = last.get(row.customer_id)
                 now = newest.state if newest and newest.made.pk == row.pk else Promise.NONE
-                row._stood = (now.value, now.value) if now is not Promise.NONE else ("earlier", "replaced")
+                row._stood = "replaced" if now is Promise.NONE else now.value
 
     def get_object(self, request, object_id, from_field=None):
         found = super().get_object(request, object_id, from_field)
@@ -308,9 +313,9 @@ class FollowUpAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
     def promise(self, note):
         return promised(note) or "–"
 
-    @display(description="stands", label=STATES)
+    @display(description="stands")
     def stands(self, note):
-        return note._stood or ("none", "–")
+        return tag(TONES[note._stood], note._stood) if note._stood else "–"
 
     @display(description="next action", ordering="next_action_on")
     def next_action(self, note):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import BooleanRadioFilter, DropdownFilter, RangeDateFilter, RangeNumericFilter
 from unfold.decorators import display
 
-from analytics.admin_lists import Cell, values_filter
+from analytics.admin_lists import Cell, tag, values_filter, yes_no
 from analytics.dashboards import frame
 from analytics.tables import Column
 from operations import services
@@ -18,28 +18,11 @@ from operations.admin.ask import Asked, AskingAdmin, Day, Question, choice, line
 from operations.admin.customers import ImportedAdmin
 from operations.admin.follow_ups import NewNote, note_history
 from operations.admin.payments import payment_history
-from operations.admin.shared import Button, admin_url, amount, customer_link, day, overdue, page
+from operations.admin.shared import Button, admin_url, amount, customer_link, day, overdue, page, standing
 from operations.admin.trail import trail
 from operations.models import FollowUp, Order, Payment
 from operations.money import NOTHING
 from operations.scope import follow_ups_for, orders_for, payments_for
-
-COLOURS = {"paid": "success", "here": "info", "owes": "warning", "overdue": "danger", "later": "none"}
-
-
-def standing(order: Order) -> tuple[str, str]:
-    """(kind, words): is it paid, and who says so?"""
-    if order.paid:
-        return "paid", "paid in CleanCloud"
-    if order.paid_here >= order.total:
-        return "here", "paid here, not in CleanCloud"
-    if not order.in_latest_export:
-        return "later", "not in the export"
-    if order.cleaned is None:
-        return "later", "not cleaned yet"
-    late = overdue(order.placed, order.cleaned)
-    words = "paid in part" if order.paid_here else "unpaid"
-    return ("overdue", f"{words}, overdue") if late else ("owes", words)
 
 
 class MoneyFilter(DropdownFilter):
@@ -109,8 +92,8 @@ PAID = Asked(
 
 @admin.register(Order)
 class OrderAdmin(AskingAdmin, ImportedAdmin):
-    list_display = ("order_id", "customer_shown", "store", "status", "placed_on", "collected_on", "pieces", "sum",
-                    "here", "owes", "days_overdue", "stands")  # fmt: skip
+    list_display = ("order_id", "customer_shown", "store", "status", "placed_on", "sum", "here", "owes",
+                    "days_overdue", "stands")  # fmt: skip
     list_filter = (
         MoneyFilter, values_filter("store", "store"), values_filter("status", "status"),
         values_filter("payment_type", "payment method"), ("placed", RangeDateFilter), ("total", RangeNumericFilter),
@@ -123,13 +106,14 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
     list_about = "Every order of CleanCloud. Tick some and choose “Mark paid…” to record what was paid here."
     inlines = (NewNote,)
     asks = (PAID,)
-    readonly_fields = ("customer_shown", "sum", "here", "owes", "days_overdue", "stands")
+    readonly_fields = ("customer_shown", "sum", "here", "owes", "days_overdue", "stands", "delivered", "business",
+                       "paid_there", "exported")  # fmt: skip
     fieldsets = (
         (None, {"fields": (("order_id", "customer_shown"), ("store", "status"), ("sum", "here", "owes"),
                            ("stands", "days_overdue"))}),
-        ("Dates", {"fields": (("placed", "ready_by"), ("cleaned", "collected"), ("pickup_date", "delivery"))}),
-        ("From the export", {"fields": (("total", "pieces", "b2b"), ("paid", "payment_type", "payment_date"),
-                                        ("in_latest_export", "synced_at"))}),
+        ("Dates", {"fields": (("placed", "ready_by"), ("cleaned", "collected"), ("pickup_date", "delivered"))}),
+        ("From the export", {"fields": (("total", "pieces", "business"), ("paid_there", "payment_type", "payment_date"),
+                                        ("exported", "synced_at"))}),
     )  # fmt: skip
     cells = (
         Cell(Column("order", "Order"), lambda o: o.pk),
@@ -159,7 +143,7 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
 
     def list_links(self, request):
         found = [
-            ("Who to call next: the worklist", page(request.user, "receivables", "receivables")),
+            ("Who owes, and whom to call next", page(request.user, "receivables", "receivables")),
             ("Paid here, still unpaid in CleanCloud", page(request.user, "paid_here", "receivables")),
         ]
         return [(words, url) for words, url in found if url]
@@ -185,6 +169,11 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
 
     # Columns
 
+    delivered = yes_no("delivery", "delivered")
+    business = yes_no("b2b", "business account")
+    paid_there = yes_no("paid", "paid in CleanCloud")
+    exported = yes_no("in_latest_export", "in the latest export")
+
     @display(description="customer", ordering="customer__name")
     def customer_shown(self, order):
         return customer_link(order.customer)
@@ -192,10 +181,6 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
     @display(description="placed", ordering="placed")
     def placed_on(self, order):
         return day(order.placed) or "–"
-
-    @display(description="collected", ordering="collected")
-    def collected_on(self, order):
-        return day(order.collected) or "–"
 
     @display(description="total", ordering="total")
     def sum(self, order):
@@ -214,9 +199,9 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
         found = _late(order)
         return "–" if found is None else found
 
-    @display(description="money", label=COLOURS)
+    @display(description="money")
     def stands(self, order):
-        return standing(order)
+        return tag(*standing(order))
 
 
 def _late(order: Order) -> int | None:

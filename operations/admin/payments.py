@@ -12,7 +12,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter, RangeN
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from analytics.admin_lists import Cell, link, moment, people_filter, values_filter
+from analytics.admin_lists import Cell, link, moment, people_filter, tag, values_filter
 from analytics.tables import Column
 from operations import services
 from operations.acts import counted, money
@@ -36,7 +36,7 @@ from operations.models import Order, Payment
 from operations.money import NOTHING
 from operations.scope import orders_for, payments_for
 
-COLOURS = {"counts": "success", "waits": "info", "void": "danger", "undoes": "warning"}
+TONES = {"counts": "good", "waits": "info", "void": "bad", "undoes": "warn"}
 
 
 def state(payment: Payment) -> tuple[str, str]:
@@ -268,9 +268,10 @@ class PaymentAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
     def who(self, payment):
         return person(payment.created_by)
 
-    @display(description="state", label=COLOURS)
+    @display(description="state")
     def stands(self, payment):
-        return state(payment)
+        kind, words = state(payment)
+        return tag(TONES[kind], words)
 
     @display(description="recorded", ordering="created_at")
     def recorded(self, payment):

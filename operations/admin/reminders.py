@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 
 from analytics.access import contacts_of, store_of
-from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter
+from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag
 from analytics.dashboards import frame
 from analytics.tables import Column
 from operations import services
@@ -153,7 +153,10 @@ class MessageTemplateAdmin(SettingAdmin):
     search_fields = ("level__name", "subject", "text")
     search_help_text = "Level, or words of the text"
     autocomplete_fields = ("level",)
-    list_about = "What a message says: one text a level, channel and language. Names in {braces} are filled in for each customer."
+    list_about = (
+        "What a message says: one text a level, channel and language. Names in {braces} are filled in for each "
+        "customer."
+    )
     fields = ("level", ("channel", "language"), "subject", "text", "placeholders", "example")
     readonly_fields = ("placeholders", "example")
     cells = (
@@ -221,7 +224,7 @@ def message_history(sent, user, **query) -> History:
     )  # fmt: skip
 
 
-STATES = {"sent": "success", "opened": "info", "sending": "warning", "failed": "danger"}
+TONES = {"sent": "good", "opened": "info", "sending": "warn", "failed": "bad"}
 
 
 @admin.register(Message)
@@ -298,9 +301,9 @@ class MessageAdmin(DeskAdmin):
     def beginning(self, message):
         return " ".join((message.subject or message.text).split())[:60]
 
-    @display(description="state", label=STATES, ordering="state")
+    @display(description="state", ordering="state")
     def how_it_went(self, message):
-        return message.state, message.get_state_display()
+        return tag(TONES[message.state], message.get_state_display())
 
     @display(description="who", ordering="created_by__username")
     def who(self, message):

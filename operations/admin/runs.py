@@ -17,7 +17,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.decorators import display
 
 from analytics.access import store_of
-from analytics.admin_lists import Cell, ListAdmin, moment, people_filter
+from analytics.admin_lists import Cell, ListAdmin, moment, people_filter, tag, yes_no
 from analytics.tables import Column
 from etl.errors import MoonwalkError
 from operations import quarantine, refresh, uploads
@@ -25,16 +25,10 @@ from operations.admin.shared import Button, page, person
 from operations.lock import RefreshBusy
 from operations.models import RefreshRun
 
-STATE_COLOURS = {
-    "published": "success",
-    "checked": "success",
-    "nothing new": "info",
-    "running": "warning",
-    "publishing": "warning",
-    "waiting for its turn": "warning",
-    "refused": "danger",
-    "failed": "danger",
-}
+TONES = {
+    "published": "good", "checked": "good", "nothing_new": "info", "running": "warn", "publishing": "warn",
+    "queued": "warn", "refused": "bad", "failed": "bad",
+}  # fmt: skip
 STEPS = {
     "find": "find the files", "read": "read them", "stage": "check and clean rows", "marts": "make the tables",
     "checks": "check the figures", "insights": "insights", "sync": "customers and orders into the database",
@@ -61,13 +55,13 @@ class RefreshRunAdmin(ListAdmin):
     change_form_outer_before_template = "admin/operations/buttons.html"
     fieldsets = (
         (None, {"fields": ("live", "error", "warning_list", ("trigger", "who", "as_of"),
-                           ("started", "finished", "took"), ("build", "dry_run", "forced"))}),
+                           ("started", "finished", "took"), ("build", "checked_only", "was_forced"))}),
         ("Rows of each file", {"fields": ("files", "synced")}),
         ("Steps", {"fields": ("steps",)}),
         ("For whoever looks after Moonwalk", {"fields": ("exports_dir", "fingerprint", "manifest_shown")}),
     )  # fmt: skip
     readonly_fields = ("live", "warning_list", "who", "started", "finished", "took", "build", "files", "synced",
-                       "steps", "manifest_shown")  # fmt: skip
+                       "steps", "manifest_shown", "checked_only", "was_forced")  # fmt: skip
     cells = (
         Cell(Column("started", "Started"), lambda r: moment(r.started_at)),
         Cell(Column("state", "Outcome"), lambda r: r.get_state_display()),
@@ -219,6 +213,9 @@ class RefreshRunAdmin(ListAdmin):
 
     # Columns and fields
 
+    checked_only = yes_no("dry_run", "check only")
+    was_forced = yes_no("forced", "forced")
+
     @display(description="started", ordering="started_at")
     def started(self, run):
         return moment(run.started_at)
@@ -227,9 +224,9 @@ class RefreshRunAdmin(ListAdmin):
     def finished(self, run):
         return moment(run.finished_at) or "–"
 
-    @display(description="outcome", label=STATE_COLOURS, ordering="state")
+    @display(description="outcome", ordering="state")
     def outcome(self, run):
-        return run.get_state_display()
+        return tag(TONES[run.state], run.get_state_display())
 
     @display(description="person", ordering="started_by__username")
     def who(self, run):

@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 from analytics.access import can_see, contacts_of
 from analytics.admin_lists import ListAdmin, link
 from analytics.dashboards import frame
+from operations.models import Order
 from operations.phones import phone_key
 from operations.services import Refused
 
@@ -48,6 +49,20 @@ def person(user) -> str:
     return (user.get_full_name() or user.get_username()) if user else "–"
 
 
+def standing(order: Order) -> tuple[str, str]:
+    """(tone, words): is it paid, in CleanCloud or here; bad: overdue."""
+    if order.paid:
+        return "good", "paid"
+    if order.paid_here >= order.total:
+        return "info", "paid here"
+    if not order.in_latest_export:
+        return "plain", "not in the export"
+    if order.cleaned is None:
+        return "plain", "not cleaned yet"
+    late = overdue(order.placed, order.cleaned)
+    return "bad" if late else "warn", "part paid" if order.paid_here else "unpaid"
+
+
 # Where things are ----------------------------------------------------------------------------------------------------
 
 
@@ -62,7 +77,8 @@ def admin_url(model: str, pk=None, **query) -> str:
 
 
 def customer_link(customer) -> str:
-    return link(admin_url("customer", customer.pk), customer) if customer else "–"
+    """To a customer's page, by their name; by their number where it is unknown."""
+    return link(admin_url("customer", customer.pk), customer.shown_name or customer.pk) if customer else "–"
 
 
 def order_link(order_id: str | None) -> str:
@@ -92,7 +108,6 @@ class DeskAdmin(ListAdmin):
 
     phone_path = ""
     contact_fields: dict[str, str] = {}
-    compressed_fields = True
     change_form_outer_before_template = "admin/operations/buttons.html"
     change_form_outer_after_template = "admin/operations/histories.html"
 

@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, 
 from unfold.decorators import display
 
 from analytics.access import store_of
-from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter
+from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag
 from analytics.tables import Column
 from operations.admin.shared import LATEST, History, person
 from operations.models import Customer, FollowUp, Level, Message, MessageTemplate, Payment
@@ -23,6 +23,7 @@ from operations.models import Customer, FollowUp, Level, Message, MessageTemplat
 KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate)  # what operations/audit.py keeps entries of
 DID = {LogEntry.Action.CREATE: "made", LogEntry.Action.UPDATE: "changed", LogEntry.Action.DELETE: "removed",
        LogEntry.Action.ACCESS: "looked at"}  # fmt: skip
+TONES = {LogEntry.Action.CREATE: "good", LogEntry.Action.UPDATE: "info", LogEntry.Action.DELETE: "bad"}
 SHOWN = 6  # changed columns that an entry tells
 PLAIN = ("None", "", None)
 
@@ -76,7 +77,7 @@ def trail(rows: Sequence, title: str = "Who changed what") -> History:
             (moment(e.timestamp), person(e.actor), f"{e.content_type.name} {e.object_pk}", DID[e.action], changes(e))
             for e in entries[:LATEST]
         ],
-        empty="No entries: it came with the exports and nobody has changed it.",
+        empty="Nobody has changed anything yet.",
     )
 
 
@@ -145,9 +146,9 @@ class TrailAdmin(ListAdmin):
     def what(self, entry):
         return subject(entry)
 
-    @display(description="did", label={"made": "success", "changed": "info", "removed": "danger"}, ordering="action")
+    @display(description="did", ordering="action")
     def did(self, entry):
-        return DID[entry.action]
+        return tag(TONES.get(entry.action, "plain"), DID[entry.action])
 
     @display(description="changes")
     def what_changed(self, entry):
