@@ -28,6 +28,7 @@ from operations.statements import statements_of
 
 MADE = "demo: the desk's last fortnight"
 FORTNIGHT = 14
+ROUND = 32  # customers
 KEYS = uuid.UUID("6d6f6f6e-7761-4c6b-8d65-6d6f64657361")  # of the script's requests: the same on every machine
 OPENED = time(9, 5)  # the desk's first entry of a day; the others follow every few minutes
 
@@ -103,7 +104,7 @@ def furnish(exports: Path, files: list[str]) -> bool:
             if not new:
                 return False
             script = Script(people["desk"], people["finance"], timezone.localdate())
-            changed = write(script, debtors(script.day(FORTNIGHT)))
+            changed = write(script, debtors(script.day(FORTNIGHT)), debtors(script.day(2)))
             script.play()
     finally:
         services.payments_changed.connect(catch_up.on_payments_changed)
@@ -113,8 +114,7 @@ def furnish(exports: Path, files: list[str]) -> bool:
 
 
 def debtors(before: date) -> list[Debtor]:
-    """Whom the script may be about: consumers one can call, who owed what they owe before it begins; who owes most
-    first."""
+    """Consumers one can call who owed all that they owe before that day; who owes most first."""
     rows = Order.objects.outstanding().filter(b2b=False, customer__b2b=False).exclude(customer__name="")
     young = Order.objects.outstanding().filter(placed__gte=before).values("customer")
     rows = rows.exclude(customer__phone="").exclude(customer__in=young).order_by()
@@ -127,11 +127,17 @@ def debtors(before: date) -> list[Debtor]:
 # --- The fortnight -------------------------------------------------------------------------------------------------
 
 
-def write(script: Script, everybody: list[Debtor]) -> Customer | None:
-    """Fill the script; fewer debtors give a shorter one. Returns the customer whose phone a newer export changes."""
+def write(script: Script, everybody: list[Debtor], lately: list[Debtor]) -> Customer | None:
+    """Fill the script; fewer debtors give a shorter one. Returns the customer whose phone a newer export changes.
+
+    everybody: who owed all of it a fortnight ago; lately: two days ago, of whom the others are reminded in a round.
+    """
     if not everybody:
         return None
     mine, theirs = everybody[:36], everybody[36:44]
+    known = {debtor.pk for debtor in (*mine, *theirs)}
+    for number, debtor in enumerate([debtor for debtor in lately if debtor.pk not in known][:ROUND]):
+        a_round(script, debtor, number)
     script.on(13, services.assign, [d.pk for d in mine], script.desk, by=script.finance)
     if theirs:
         script.on(13, services.assign, [d.pk for d in theirs], script.finance, by=script.finance)
@@ -273,11 +279,25 @@ def visited(script, who, n):
               outcome="left word", next_action_on=script.day(-2), request_key=key(who, "visit"))  # fmt: skip
 
 
+def a_round(script, who, n):
+    """Two mornings on the telephone and in WhatsApp, down the list."""
+    if n % 3 == 2:
+        _call(script, who, 1 + n % 2, "not reached", "", next_action_on=script.day(n % 2))
+    else:
+        _remind(script, who, 1 + n % 2)
+    if n % 2:
+        script.on(1, services.assign, [who.pk], script.finance if n % 7 == 0 else script.desk)
+
+
 def wrong_number(script, who, n):
-    """The number is somebody else's; the desk finds the right one, and then CleanCloud's changes as well."""
+    """The number is somebody else's; the desk finds the right one, and then CleanCloud's changes as well. Meanwhile
+    something of everything happens."""
     _call(script, who, 8, "wrong number", "Belongs to somebody else by now.")
     script.on(7, services.correction_save, who.pk, "phone", "+971 50 555 0142")
     _call(script, who, 7, "reached", "The new number is right. Wants to see the orders first.")
+    _remind(script, who, 7)
+    _pay(script, who, 4, min(who.half, Decimal("50.00")), "Stripe", reference="pi_demo_link")
+    _promise(script, who, 1, who.owed - min(who.half, Decimal("50.00")), -4, "The rest with the next delivery.")
 
 
 def mail_corrected(script, who, n):
