@@ -168,6 +168,17 @@ def test_who_may_undo(dana, people):
         services.followup_void(his.pk + 99, user=dana)
 
 
+def test_several_are_undone_together_or_not_at_all(dana, people):
+    mine, also, his = note(dana, "mine"), note(dana, "also mine", "CC-0002"), note(people["farid"], "his")
+    with pytest.raises(PermissionDenied):
+        services.followups_void([mine.pk, his.pk], user=dana)
+    with pytest.raises(Refused, match="no such follow-up"):
+        services.followups_void([mine.pk, his.pk + 99], user=dana)
+    assert not FollowUp.objects.filter(voided_at__isnull=False).exists()
+    assert services.followups_void([also.pk, mine.pk], reason="twice", user=dana) == [mine, also]
+    assert set(FollowUp.objects.filter(voided_by=dana, void_reason="twice")) == {mine, also}
+
+
 def test_a_follow_up_removed_by_an_administrator_counts_no_longer(dana, people):
     (row,) = services.next_action_set(["CC-0001"], in_days(2), user=dana)
     services.followup_delete(row, user=people["root"])

@@ -44,6 +44,16 @@ def test_orders_are_paid_in_full_and_settled_ones_passed_over(dana):
     assert services.order_mark_paid(["M-00102"], **paying(dana)) == [], "settled already"
 
 
+def test_orders_that_no_longer_owe_what_was_shown_are_not_paid(dana):
+    services.customer_pay("CC-0001", D("5"), **paying(dana))  # of the older one's 15
+    shown = {"total": D("35.00")} | paying(dana)
+    with pytest.raises(Refused, match="owe Dhs 30.00, no longer Dhs 35.00: look again"):
+        services.order_mark_paid(["M-00102", "M-00104"], **shown)
+    made = services.order_mark_paid(["M-00102", "M-00104"], **shown | {"total": D("30.00")})
+    again = services.order_mark_paid(["M-00102", "M-00104"], **shown | {"total": D("30.00")})
+    assert amounts(made) == amounts(again) == {"M-00102": D("20.00"), "M-00104": D("10.00")}
+
+
 def test_an_order_not_cleaned_yet_can_be_paid_ahead(dana):
     services.order_mark_paid(["M-00105"], **paying(dana))
     assert Order.objects.with_balance().get(pk="M-00105").balance == 0
