@@ -116,6 +116,10 @@ class Debt(NamedTuple):
     def shown_name(self) -> str:
         return self.name or self.customer_id
 
+    def owed_to(self, store: str) -> Decimal:
+        """What of the balance is a store's; "": all."""
+        return sum((order.balance for order in self.orders if store in ("", order.store)), NOTHING)
+
     @property
     def turn(self) -> tuple:
         """Sorts by whom to call next, the smallest first: broken promises, then by level from the highest, then who
@@ -126,17 +130,14 @@ class Debt(NamedTuple):
         return group, waits, level, -self.days_overdue, -self.balance, self.customer_id
 
 
-def debts(user, today: date, customer_id: str | None = None, store: str = "") -> list[Debt]:
-    """Every customer who owes on orders that the user may look at, or one of them; in no particular order. store:
-    what is owed to it alone.
+def debts(user, today: date, customer_id: str | None = None) -> list[Debt]:
+    """Every customer who owes on orders that the user may look at, or one of them; in no particular order.
 
     Seven questions: open orders, their payments, customers, levels, promises with their orders and balances.
     """
     orders = orders_for(user)
     if customer_id is not None:
         orders = orders.filter(customer=customer_id)
-    if store:
-        orders = orders.filter(store=store)
     opened = _open_orders(orders, today, frame.business().payment_terms_days)
     if not opened:
         return []
@@ -225,10 +226,11 @@ def _still_to_come(promised: LastPromise | None) -> Decimal:
 class Filters:
     """What of it is wanted; None, "" or False: whatever it is.
 
-    store: owed to it alone. age: the place in AGING of at least one order. assigned: ME, NOBODY or a person's number.
-    promise: how the last one stands. never: without a contact yet. due: whose next action's day has come. least: who
-    owes so much. search: name, customer, order or phone. sort: a key of SORTS, "-" before it: falling; "": whom to
-    call next. by_order: of single orders age, least and the sorts of days and money are the order's own.
+    store: who owes to it (and to whichever other); of single orders its own. age: the place in AGING of at least one
+    order. assigned: ME, NOBODY or a person's number. promise: how the last one stands. never: without a contact yet.
+    due: whose next action's day has come. least: who owes so much. search: name, customer, order or phone. sort: a key
+    of SORTS, "-" before it: falling; "": whom to call next. by_order: of single orders age, least and the sorts of
+    days and money are the order's own.
     """
 
     group: str = CONSUMERS
@@ -292,8 +294,8 @@ SORTS: dict[str, Callable[[Row], object]] = {
 
 @dataclass(frozen=True)
 class Worklist:
-    """rows: those wanted, sorted. debts: all of the chosen group and store; areas, people: what those may be filtered
-    by. counts: of each group, the customers who owe."""
+    """rows: those wanted, sorted. debts: all of the group who owe to the store; areas, people: what those may be
+    filtered by. counts: of each group, how many owe to the store."""
 
     today: date
     filters: Filters
@@ -314,7 +316,9 @@ class Worklist:
 
 def worklist(user, today: date, filters: Filters = Filters()) -> Worklist:
     """The rows that a user wants to see, as they want them."""
-    every = debts(user, today, store=filters.store)
+    every = debts(user, today)
+    if filters.store:
+        every = [debt for debt in every if any(order.store == filters.store for order in debt.orders)]
     group = [debt for debt in every if debt.group == filters.group]
     rows = _rows((debt for debt in group if _wanted(debt, filters, user, today)), filters)
     return Worklist(
@@ -356,6 +360,7 @@ def _rows(chosen: Iterable[Debt], filters: Filters) -> list[Row]:
         row
         for row in rows
         if (filters.least is None or row.balance >= filters.least)
+        and (row.order is None or filters.store in ("", row.order.store))
         and (filters.age is None or _has_age(row, filters.age))
         and (finds is None or finds(row))
     ]
@@ -416,19 +421,20 @@ class Figures:
 
 
 def figures(user, found: Worklist) -> Figures:
-    """Of all of a worklist's `debts`, whatever else it is filtered by. One question more."""
-    since = found.today - timedelta(found.today.weekday())
+    """Of all of a worklist's `debts`, whatever else it is filtered by; with a store of its orders alone. One question
+    more."""
+    store, since = found.filters.store, found.today - timedelta(found.today.weekday())
     paid = payments_for(user).filter(paid_on__gte=since, order__b2b=found.filters.group == BUSINESS)
-    if found.filters.store:
-        paid = paid.filter(order__store=found.filters.store)
+    if store:
+        paid = paid.filter(order__store=store)
+    orders = [order for debt in found.debts for order in debt.orders if store in ("", order.store)]
     pending = [debt for debt in found.debts if debt.paused]
     return Figures(
-        sum((debt.balance for debt in found.debts), NOTHING),
-        sum((debt.overdue for debt in found.debts), NOTHING),
-        sum((debt.still_promised for debt in pending), NOTHING),
+        sum((order.balance for order in orders), NOTHING),
+        sum((order.balance for order in orders if order.days_overdue), NOTHING),
+        sum((min(debt.still_promised, debt.owed_to(store)) for debt in pending), NOTHING),
         round(paid.aggregate(sum=Sum("amount"))["sum"] or NOTHING, 2),
-        sum(len(debt.orders) for debt in found.debts),
-        len(found.debts), len(pending), since,
+        len(orders), len(found.debts), len(pending), since,
     )  # fmt: skip
 
 

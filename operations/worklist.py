@@ -359,7 +359,8 @@ def _chips(place: Place, choices: list[dict]) -> list[dict]:
     for choice in choices:
         for value, words, here in choice["options"]:
             if here and value:
-                said[choice["name"]] = f"{choice['label']}: {words}"
+                own = choice["name"] == "promise"  # "Promise broken" says what it is
+                said[choice["name"]] = words if own else f"{choice['label']}: {words}"
     if "q" in place.params:
         said["q"] = f"Found by “{place.params['q']}”"
     return [

@@ -263,6 +263,8 @@ def test_a_person_kept_to_a_store_gets_its_orders_alone(dana, people):
     assert debt_of(hala, "CC-0003", TODAY) is None
     assert debtors(hala) == {"consumers": 2, "business": 0}
     assert ids(hala, store="Moon Walk") == []
+    whole = debt_of(dana, "CC-0001", TODAY)
+    assert (whole.balance, whole.level.name, whole.owed_to("Hielo")) == (D("42.00"), "Second reminder", D("7.00"))
     assert figures(hala, worklist(hala, TODAY)).outstanding == D("37.00")
 
 
@@ -290,6 +292,22 @@ def test_it_asks_as_often_for_three_customers_as_for_three_hundred(dana):
             promise(dana, f"CC-1{i:03}", "10", TODAY)
     assert len(ids(dana)) == 302
     assert asked() == few == 8
+
+
+def test_a_store_is_who_owes_to_it_with_all_they_owe(dana):
+    """Whoever is called is asked for all of it: level, balance and forms speak of the same orders."""
+    books.order("H-00202", "CC-0001", "7.00", date(2026, 3, 1), store="Hielo")
+    promise(dana, "CC-0001", "20", TODAY)
+    found = worklist(dana, TODAY, Filters(store="Hielo"))
+    assert [(row.debt.customer_id, row.balance) for row in found.rows] == [
+        ("CC-0002", D("30.00")), ("CC-0001", D("42.00")),
+    ]  # fmt: skip
+    assert found.counts == debtors(dana, "Hielo") == {"consumers": 2, "business": 0}
+    of = figures(dana, found)
+    assert (of.outstanding, of.overdue, of.promised, of.orders, of.customers) == (
+        D("37.00"), D("37.00"), D("7.00"), 2, 2,
+    )  # fmt: skip
+    assert ids(dana, store="Hielo", by_order=True) == ["H-00201", "H-00202"]
 
 
 # Figures -----------------------------------------------------------------------------------------------------------
