@@ -23,13 +23,11 @@ run: $(VENV)/.run ## the development server: DEBUG, reloads when code changes
 	@DEBUG=True $(MANAGE) migrate --verbosity 0
 	@DEBUG=True $(MANAGE) runserver 127.0.0.1:$(PORT)
 
-test: $(VENV)/.dev ## install what the tests need, then run them
-	@bash scripts/test-needs
-	@$(BIN)/python -m pytest -q -m "not full"
+test: $(VENV)/.dev ## install what the tests need, then run them, on SQLite and on PostgreSQL
+	@bash scripts/run-tests -m "not full"
 
 test-all: $(VENV)/.dev ## the full matrix too
-	@bash scripts/test-needs
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@bash scripts/run-tests $(ARGS)
 
 lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check .

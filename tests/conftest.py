@@ -33,15 +33,22 @@ def pytest_addoption(parser):
     parser.addoption("--database-only", action="store_true", help=text)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config, items):
-    """With --database-only: what asks pytest-django for the database, or is marked as having one of its own."""
-    if config.getoption("--database-only"):
-        kept = [item for item in items if _needs_database(item) and not item.get_closest_marker("browser")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-        items[:] = kept
+    """Processes with databases of their own come first: they take longest. --database-only selects as it says."""
+    items.sort(key=lambda item: item.get_closest_marker("own_database") is None)
+    if not config.getoption("--database-only"):
+        return
+    chosen = [item for item in items if _needs_database(item) and not item.get_closest_marker("browser")]
+    for item in chosen:
+        if item.get_closest_marker("only_reader"):
+            item.add_marker("full")
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
 
 
 def _needs_database(item) -> bool:
+    """It asks pytest-django for the database, or its processes have one of their own."""
     marked = any(item.get_closest_marker(name) for name in ("django_db", "own_database"))
     return marked or not {"db", "transactional_db"}.isdisjoint(item.fixturenames)
 
