@@ -23,6 +23,7 @@ from operations.actions import may
 from operations.acts import money
 from operations.models import CORRECTABLE, Customer, Order, Payment
 from operations.money import Promise
+from operations.phones import phone_key
 from operations.receivables import Debt, debt_of
 from operations.scope import customers_for, orders_for
 from operations.timeline import FIELD_WORDS, person, timeline
@@ -72,6 +73,8 @@ def _page(request: HttpRequest, customer_id: str, row: Customer | None = None) -
         "only": only,
         "figures": figures is not None,
         "why": why,
+        "phone": who["phone"] if "phone" in contacts else "",
+        "call": phone_key(who["phone"] or "") if "phone" in contacts else "",
         "facts": _facts(who, row, contacts, only, request.user),
     }
     if row is not None and access.can_see(request.user, "receivables"):
