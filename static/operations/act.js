@@ -160,6 +160,17 @@
     if (event.persisted) document.querySelectorAll("form.act-part").forEach((form) => form.removeAttribute("aria-busy"));
   });
 
+  /* Messages stay in sight wherever the page is scrolled to: so they can be put away. */
+  document.querySelectorAll(".messages .told").forEach((told) => {
+    const away = document.createElement("button");
+    away.type = "button";
+    away.className = "act-close";
+    away.setAttribute("aria-label", "Dismiss");
+    away.textContent = "×";
+    away.addEventListener("click", () => told.remove());
+    told.append(away);
+  });
+
   /* ---- forms ---- */
   const prepare = (part) => {
     part.querySelectorAll(".presets").forEach((row) => {
