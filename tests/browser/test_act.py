@@ -4,6 +4,7 @@ Dana Haddad (CC-0001) owes 35.00: M-00104 (15.00, the older) and M-00102 (20.00)
 """
 
 import re
+from datetime import date
 from decimal import Decimal as D
 from urllib.parse import parse_qs, urlsplit
 
@@ -74,6 +75,8 @@ def test_a_part_payment_and_its_undoing_by_keyboard_alone(desk):
     assert focused(page) == "reason"
     page.keyboard.press("Enter")
     page.get_by_text("Undone: Dhs 16.50 of Dana Haddad for 2 orders.").wait_for()
+    page.get_by_role("button", name="Dismiss").click()
+    assert "Undone" not in page.inner_text("main")
     assert sum(Payment.objects.values_list("amount", flat=True)) == 0
     assert visitor.complaints == []
 
@@ -90,6 +93,23 @@ def test_the_keyboard_stays_in_the_dialog_and_its_keys_do_nothing_else(desk):
         assert page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('#act')")
     dialog.get_by_role("button", name="Close").click()
     assert not dialog.is_visible()
+
+
+def test_what_was_done_is_in_sight_where_the_list_was_scrolled_to(desk):
+    for i in range(30):
+        books.customer(f"CC-1{i:03}", f"Customer {i}")
+        books.order(f"M-1{i:03}", f"CC-1{i:03}", "1.00", date(2026, 1, 1))
+    page = desk(width=390).page
+    last = page.locator('a.act[href*="/act/note/"]').last
+    last.scroll_into_view_if_needed()
+    last.click()
+    dialog = in_dialog(page)
+    dialog.get_by_label("Note", exact=True).fill("rings back")
+    dialog.get_by_role("button", name="Save note").click()
+    page.locator(".told").wait_for()
+    assert page.evaluate("scrollY") > 1000
+    box, head = page.locator(".told").bounding_box(), page.locator("header.top").bounding_box()
+    assert head["y"] + head["height"] <= box["y"] < 400, "under the header, in sight"
 
 
 def test_choosing_orders_changes_the_amount(desk):
