@@ -237,6 +237,10 @@ def test_a_day_at_the_desk(house, days):
     desk.wait_for_selector("text=Recorded Dhs 50.00 of Dana Haddad for 2 orders.")
     assert "Nothing is owed." in desk.locator("#owed").inner_text()
     follow(finance, SETTLED)
+    finance.goto("/finance/?tab=outstanding")
+    finance.get_by_role("link", name="On the worklist").click()
+    finance.wait_for_url("**/operations/receivables/?group=business")
+    assert finance.locator(".tabs [aria-current]").inner_text().startswith("Business accounts")
     assert worklist(desk) == ["CC-0002", "CC-0003"]
     desk.get_by_role("link", name="Paid here, still unpaid in CleanCloud").click()
     desk.wait_for_url("**/paid-here/")
