@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from django.db.models import Count, Sum
+from django.db.models.functions import Coalesce
 
 from analytics import queries
 from analytics.access import contacts_of, store_of
@@ -164,14 +165,12 @@ def _open_orders(orders, today: date, terms: int) -> dict[str, list[OpenOrder]]:
     for order_id, amount in Payment.objects.filter(order__in=opened).order_by().values_list("order_id", "amount"):
         here[order_id] = here.get(order_id, NOTHING) + amount
     found: dict[str, list[OpenOrder]] = {}
-    for order_id, customer_id, store, placed, cleaned, total in opened.values_list(
-        "pk", "customer_id", "store", "placed", "cleaned", "total"
-    ):
+    columns = ("pk", "customer_id", "store", Coalesce("placed", "cleaned"), "total")
+    for order_id, customer_id, store, day, total in opened.values_list(*columns):
         paid = here.get(order_id, NOTHING)
         left = balance(total, False, paid)
         if left <= 0:
             continue
-        day = placed or cleaned
         days = max(0, (today - day).days)
         order = OpenOrder(
             order_id, store, day, days, max(0, days - terms), bisect_left(LAST_DAYS, days), total, paid, left
