@@ -114,7 +114,6 @@ class ShareLinkAdmin(RevokedAdmin):
     list_display = ("title", "shows", "created_by", "state", "expires", "uses", "used", "made")
     list_filter = (OpenFilter, people_filter("created_by", "made by"), PageFilter, ("created_at", RangeDateTimeFilter),
                    ("expires_at", RangeDateTimeFilter))  # fmt: skip
-    list_select_related = ("revoked_by",)
     search_fields = ("title", "created_by__username")
     search_help_text = "Title, or who made it"
     date_hierarchy = "created_at"
@@ -135,7 +134,7 @@ class ShareLinkAdmin(RevokedAdmin):
         return False  # made on the page that they show
 
     def get_queryset(self, request):
-        found = share.with_makers(super().get_queryset(request))
+        found = share.with_makers(super().get_queryset(request)).select_related("revoked_by")
         return found.filter(created_by=request.user) if access.store_of(request.user) else found
 
     def revoke_one(self, row, user):

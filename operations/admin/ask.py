@@ -38,6 +38,17 @@ class Question(forms.Form):
         return {}
 
 
+class Click(forms.UUIDField):
+    """A hidden number of the form as it was opened: sent twice it does its work once. It is nothing that was filled
+    in: an inline form that holds only this is empty."""
+
+    def __init__(self):
+        super().__init__(widget=forms.HiddenInput, required=False)
+
+    def has_changed(self, initial, data):
+        return False
+
+
 class Day(forms.DateField):
     """A day, picked in the browser's own calendar."""
 
@@ -127,9 +138,8 @@ class AskingAdmin:
         if not url_has_allowed_host_and_scheme(back, None) or not back.startswith("/"):
             back = here
         if not rows or len(rows) > MOST_AT_ONCE:
-            messages.error(
-                request, f"Choose 1 to {MOST_AT_ONCE:,} of them." if rows else "They are not there any more."
-            )
+            why = f"Choose up to {MOST_AT_ONCE:,} at once." if rows else "They are not there any more."
+            messages.error(request, why)
             return redirect(back if rows else here)
         form = asked.form(request, rows, sent)
         if sent is not None and form.is_valid():

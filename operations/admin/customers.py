@@ -261,10 +261,9 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
         values_filter("store", "store"), values_filter("area", "area"), values_filter("source", "system"),
         ("b2b", BooleanRadioFilter), ("in_latest_export", BooleanRadioFilter),
     )  # fmt: skip
-    search_fields = ("customer_id", "name", "own_name", "email", "own_email", "phone", "own_phone")
+    search_fields = ("customer_id", "name", "own_name", "email", "own_email")
     search_help_text = "Name, phone (050…, +97150…), e-mail or customer number"
-    contact_fields = {"email": "email", "own_email": "email", "phone": "phone", "own_phone": "phone",
-                      "phone_shown": "phone", "email_shown": "email"}  # fmt: skip
+    contact_fields = {"email": "email", "own_email": "email", "phone_shown": "phone", "email_shown": "email"}
     phone_path = "phone_key"
     date_hierarchy = "signed_up"
     ordering = (Case(When(NAMELESS, then=1), default=0), NAME, "customer_id")  # the nameless come last

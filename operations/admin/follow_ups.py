@@ -16,7 +16,7 @@ from analytics.admin_lists import Cell, link, moment, people_filter, tag
 from analytics.tables import Column
 from operations import services
 from operations.acts import counted
-from operations.admin.ask import Asked, AskingAdmin, Day, Question, line
+from operations.admin.ask import Asked, AskingAdmin, Click, Day, Question, line
 from operations.admin.shared import (
     LATEST,
     Button,
@@ -47,7 +47,7 @@ class FollowUpForm(forms.ModelForm):
         label="Next action", required=False,
         help_text="Empty: a contact does what was planned; a mere note changes no plan.",
     )  # fmt: skip
-    click = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    click = Click()
 
     class Meta:
         model = FollowUp
@@ -70,6 +70,8 @@ class FollowUpForm(forms.ModelForm):
             for name in ("promise_on", "next_action_on"):
                 if cleaned.get(name) and cleaned[name] < timezone.localdate():
                     self.add_error(name, "This day has gone by.")
+            if (cleaned.get("promise_amount") is None) != (cleaned.get("promise_on") is None):
+                self.add_error(None, "A promise has an amount and a day.")
             self.instance.request_key = cleaned.get("click")
         cleaned["channel"] = cleaned.get("channel") or Channel.NOTE
         return cleaned

@@ -103,7 +103,7 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
     search_help_text = "Order number, or the customer's name, phone (050…, +97150…) or number"
     phone_path = "customer__phone_key"
     date_hierarchy = "placed"
-    list_about = "Every order of CleanCloud. Tick some and choose “Mark paid…” to record what was paid here."
+    list_about = "Every order of CleanCloud."
     inlines = (NewNote,)
     asks = (PAID,)
     readonly_fields = ("customer_shown", "sum", "here", "owes", "days_overdue", "stands", "delivered", "business",
@@ -140,6 +140,11 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
     def get_queryset(self, request):
         found = orders_for(request.user, super().get_queryset(request))
         return found.select_related("customer").with_balance()
+
+    def list_top(self, request):
+        top = super().list_top(request)
+        how = " Tick some and choose “Mark paid…” to record what was paid here." if PAID.open_to(request.user) else ""
+        return top | {"about": top["about"] + how}
 
     def list_links(self, request):
         found = [

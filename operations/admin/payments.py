@@ -16,7 +16,7 @@ from analytics.admin_lists import Cell, link, moment, people_filter, tag, values
 from analytics.tables import Column
 from operations import services
 from operations.acts import counted, money
-from operations.admin.ask import Asked, AskingAdmin, Day, Question, text
+from operations.admin.ask import Asked, AskingAdmin, Click, Day, Question, text
 from operations.admin.shared import (
     LATEST,
     Button,
@@ -120,7 +120,7 @@ class PaymentForm(forms.ModelForm):
     )  # fmt: skip
     method = forms.ChoiceField(label="Paid by", widget=UnfoldAdminSelectWidget)
     paid_on = Day(label="Paid on")
-    click = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    click = Click()
 
     class Meta:
         model = Payment
