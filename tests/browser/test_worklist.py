@@ -189,12 +189,20 @@ def test_an_order_alone_is_paid_from_the_view_by_order(desk):
 
 
 def test_statements_open_beside_the_list(desk):
+    """What is asked for; the statements themselves: tests/operations/test_actions.py."""
     page = desk().page
+    asked = []
+
+    def answer(route):
+        asked.append(route.request.url)
+        route.fulfill(body="statements", content_type="text/plain")
+
+    page.context.route("**/operations/statement.pdf*", answer)
     page.get_by_label("All 2 on this page").check()
-    with page.context.expect_event("request", lambda r: "/operations/statement.pdf" in r.url) as asked:
+    with page.expect_popup() as beside:
         page.get_by_role("button", name="Statements, Arabic").click()
-    found = said(asked.value.url)
-    assert (found["customer"], found["language"]) == (["CC-0001", "CC-0002"], ["ar"])
+    beside.value.get_by_text("statements").wait_for()
+    assert (said(asked[0])["customer"], said(asked[0])["language"]) == (["CC-0001", "CC-0002"], ["ar"])
     assert urlsplit(page.url).path == LIST
 
 
