@@ -382,14 +382,6 @@ def followups_void(followup_ids: Iterable[int], *, reason: str = "", user) -> li
         return found
 
 
-def followup_delete(followup: FollowUp, *, user=None) -> None:
-    """Remove a follow-up for good: an administrator's tool. The desk's is followup_void."""
-    with audit.acting(user), transaction.atomic():
-        customers = _lock(Customer.objects.all(), [followup.customer_id], "customer") if followup.customer_id else []
-        followup.delete()
-        _settle(customers)
-
-
 def note_add(
     customer_id: str,
     note: str = "",

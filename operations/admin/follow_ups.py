@@ -4,7 +4,6 @@ from uuid import uuid4
 
 from django import forms
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import Truncator
@@ -178,9 +177,7 @@ class VoidQuestion(Question):
 
 
 def void(request, rows, data) -> str:
-    with transaction.atomic():  # all or none
-        for row in rows:
-            services.followup_void(row.pk, reason=data["reason"], user=request.user)
+    services.followups_void([row.pk for row in rows], reason=data["reason"], user=request.user)
     return f"Voided {counted(len(rows), 'follow-up')}: what they planned or promised counts no more."
 
 

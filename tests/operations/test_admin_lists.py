@@ -281,9 +281,9 @@ def test_follow_ups_by_kind_and_how_promises_stand(as_, desk):
 def test_broken_addresses_of_filters_are_no_errors(as_, desk):
     client = as_("root")
     for model in MODELS:
-        for name, value in (("created_by__id__exact", "x"), ("assigned", "x"), ("promise", "x"), ("q", "\x00"),
-                            ("p", "999"), ("amount_from", "x"), ("paid_on_from", "x"), ("o", "99"), ("of", "x")):  # fmt: skip
-            assert client.get(url(model), {name: value}).status_code in (200, 302), (model, name)
+        names = ("created_by__id__exact", "assigned", "promise", "p", "amount_from", "paid_on_from", "o", "of", "q")
+        for name in names:
+            assert client.get(url(model), {name: "x\x00"}).status_code in (200, 302), (model, name)
 
 
 # --- Taken along ---------------------------------------------------------------------------------------------------

@@ -179,12 +179,6 @@ def test_several_are_undone_together_or_not_at_all(dana, people):
     assert set(FollowUp.objects.filter(voided_by=dana, void_reason="twice")) == {mine, also}
 
 
-def test_a_follow_up_removed_by_an_administrator_counts_no_longer(dana, people):
-    (row,) = services.next_action_set(["CC-0001"], in_days(2), user=dana)
-    services.followup_delete(row, user=people["root"])
-    assert columns() == (None, None, False)
-
-
 # --- Promises ------------------------------------------------------------------------------------------------------
 
 
