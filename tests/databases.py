@@ -10,9 +10,20 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 ON_POSTGRESQL = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+
+
+def _as_it_is(test):
+    return test
+
+
+# Tests of processes take seconds each: on either database the telling ones are in every run, the others in the full
+# matrix.
+full_on_sqlite = _as_it_is if ON_POSTGRESQL else pytest.mark.full
+full_on_postgresql = pytest.mark.full if ON_POSTGRESQL else _as_it_is
 _made: set[str] = set()
 
 

@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from tests.conftest import PASSWORD, free_port, wait_for
+from tests.databases import full_on_postgresql
 from tests.operations import exports
 from tests.operations.test_kill import House
 
@@ -100,6 +101,7 @@ def press_the_button(browser: Browser) -> tuple[str, list[dict]]:
     return browser.get(where)[1], told
 
 
+@full_on_postgresql
 def test_the_button_without_redis(house, serve):
     page, told = press_the_button(serve())
     assert told[-1] | {"words": ""} == {"state": "published", "words": "", "progress": 100, "under_way": False}
@@ -123,6 +125,7 @@ def test_the_button_with_redis_and_a_worker(house, serve, redis_url):
     assert house.orders() == house.built_orders()
 
 
+@full_on_postgresql
 def test_a_queue_that_cannot_be_reached_is_said_so(house, serve):
     house.environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
     _, page = serve().post("/admin/operations/refreshrun/start/", on="/admin/operations/refreshrun/")
@@ -130,6 +133,7 @@ def test_a_queue_that_cannot_be_reached_is_said_so(house, serve):
     assert house.rows("SELECT state FROM operations_refreshrun") == [("failed",)]
 
 
+@full_on_postgresql
 def test_the_daily_refresh_on_a_worker_with_its_clock(house, redis_url):
     """The clock's own message, sent by hand: nobody waits until six in the morning."""
     house.environment["REDIS_URL"] = redis_url
@@ -155,6 +159,7 @@ def paying(house) -> House:
     return house
 
 
+@full_on_postgresql
 def test_without_redis_the_process_that_records_a_payment_brings_it_into_the_figures(paying):
     paying.pay("M-00102", "5.00", "queue")  # and its process has ended
     assert paying.settled("M-00102") == ("5.00", "15.00")
@@ -181,6 +186,7 @@ def test_a_server_that_starts_takes_up_a_payment_that_was_left(paying, serve):
     wait_for(lambda: paying.settled("M-00102") == ("5.00", "15.00"), 40)
 
 
+@full_on_postgresql
 def test_a_server_that_is_asked_to_stop_ends_its_refresh_first(paying):
     paying.pay("M-00102", "5.00")
     port = free_port()
@@ -195,6 +201,7 @@ def test_a_server_that_is_asked_to_stop_ends_its_refresh_first(paying):
     assert paying.settled("M-00102") == ("5.00", "15.00")
 
 
+@full_on_postgresql
 def test_with_redis_a_worker_brings_a_payment_into_the_figures(paying, redis_url):
     paying.environment["REDIS_URL"] = redis_url
     paying.pay("M-00102", "5.00", "queue")
@@ -206,6 +213,7 @@ def test_with_redis_a_worker_brings_a_payment_into_the_figures(paying, redis_url
         _stop([worker])
 
 
+@full_on_postgresql
 def test_a_queue_out_of_reach_loses_no_payment(paying):
     paying.environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
     paying.pay("M-00102", "5.00", "queue")

@@ -16,7 +16,7 @@ import pytest
 
 from tests import databases
 from tests.conftest import wait_for
-from tests.databases import ON_POSTGRESQL
+from tests.databases import ON_POSTGRESQL, full_on_sqlite
 from tests.operations import exports
 from tests.operations.test_kill import ROOT
 
@@ -25,8 +25,6 @@ MANY = [f"M-{n:05}" for n in range(1001, 1041)]
 ORDERS = exports.ORDERS | {
     n: f"{n},1,36319,Moon Walk,2026-02-{n % 20 + 1:02},,2026-02-25,,,0,1,10.00,0,,,Ready" for n in range(1001, 1041)
 }
-# Each takes seconds: on SQLite the telling ones are in every run, the others in the full matrix.
-full_on_sqlite = pytest.mark.full if not ON_POSTGRESQL else lambda test: test
 PEOPLE = """
 from django.contrib.auth.models import Group, User
 for name in ("dana", "farid"):
