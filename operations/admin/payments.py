@@ -146,8 +146,7 @@ class PaymentForm(forms.ModelForm):
 @admin.register(Payment)
 class PaymentAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
     form = PaymentForm
-    list_display = ("number", "paid_day", "order_number", "customer", "sum", "method", "reference", "who", "stands",
-                    "recorded")  # fmt: skip
+    list_display = ("number", "paid_day", "order_number", "customer", "sum", "method", "reference", "who", "stands")
     list_display_links = ("number", "paid_day")
     list_filter = (
         StateFilter, values_filter("method", "paid by"), ("paid_on", RangeDateFilter), ("amount", RangeNumericFilter),

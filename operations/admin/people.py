@@ -13,6 +13,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from analytics.admin import StoreAccessInline
 from analytics.admin_lists import moment
+from operations.site import may_enter
 
 # django-plotly-dash registers two models that nobody here edits; Django's own two get the theme of the rest.
 admin.site.unregister([DashApp, StatelessApp, User, Group])
@@ -51,6 +52,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     @display(description="administration")
     def enters(self, user):
+        if not may_enter(user):
+            return "no"
         return "all of it" if user.is_superuser else "by their rights" if user.is_staff else "by their role"
 
     @display(description="last signed in", ordering="last_login")

@@ -54,7 +54,7 @@ class RefreshRunAdmin(ListAdmin):
     list_before_template = "admin/operations/refreshrun/start.html"
     change_form_outer_before_template = "admin/operations/buttons.html"
     fieldsets = (
-        (None, {"fields": ("live", "error", "warning_list", ("trigger", "who", "as_of"),
+        (None, {"fields": ("live", "warning_list", ("trigger", "who", "as_of"),
                            ("started", "finished", "took"), ("build", "checked_only", "was_forced"))}),
         ("Rows of each file", {"fields": ("files", "synced")}),
         ("Steps", {"fields": ("steps",)}),
@@ -119,6 +119,10 @@ class RefreshRunAdmin(ListAdmin):
             path("<int:pk>/quarantine/<slug:kind>/", wrap(self.quarantine_view), name=f"{name}quarantine"),
             *super().get_urls(),
         ]
+
+    def get_fieldsets(self, request, obj=None):
+        found = super().get_fieldsets(request, obj)
+        return [("What went wrong", {"fields": ["error"]}), *found] if obj and obj.error else found
 
     def list_links(self, request):
         uploading = page(request.user, "upload", "upload")
