@@ -257,7 +257,7 @@ class FollowUpAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
                 ("A promise to pay, if there was one", {"fields": [("promise_amount", "promise_on"), "click"]}),
             ]
         fields = ["note", ("customer_shown", "order_number"), ("channel", "outcome")]
-        more = [("promise", "stands")] if obj.promise_on else []
+        more = [("promise", "stands")] if obj.promise_on or obj.voided_at else []
         more += [("next_action", "assigned_to")] if obj.sets_next_action or obj.sets_assignee else []
         record = [("who", "written"), ("changed_by", "changed_at")]
         record += [("voided_by", "voided_at"), "void_reason"] if obj.voided_at else []

@@ -5,12 +5,16 @@ kept to one store.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from auditlog.models import LogEntry
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Q
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import DateTimeField, Q
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
@@ -28,8 +32,9 @@ SHOWN = 6  # changed columns that an entry tells
 PLAIN = ("None", "", None)
 
 
-def changes(entry: LogEntry, most: int = SHOWN) -> str:
-    """What an entry changed: "amount: – → 35.00; method: – → Cash"; of a new row what it was made with."""
+def changes(entry: LogEntry, people: dict[str, str], most: int = SHOWN) -> str:
+    """What an entry changed: "amount: – → 35.00; method: – → Cash"; of a new row what it was made with. people: names
+    by number (people_by_number)."""
     model = entry.content_type.model_class()
     said = []
     for name, values in (entry.changes_dict or {}).items():
@@ -37,7 +42,7 @@ def changes(entry: LogEntry, most: int = SHOWN) -> str:
         if not isinstance(values, (list, tuple)):  # of a set of rows: {"type": "m2m", ...}
             said.append(words)
             continue
-        old, new = ("–" if value in PLAIN else str(value)[:60] for value in values)
+        old, new = (_value(model, name, value, people) for value in values)
         if entry.action != LogEntry.Action.CREATE:
             said.append(f"{words}: {old} → {new}")
         elif new != "–" and name not in ("id", "request_key", "created_at", "created_by"):
@@ -46,10 +51,31 @@ def changes(entry: LogEntry, most: int = SHOWN) -> str:
     return "; ".join(said[:most]) + more
 
 
+def people_by_number() -> dict[str, str]:
+    """Everybody's name by the number that entries know them by. One question."""
+    return {str(user.pk): person(user) for user in get_user_model().objects.all()}
+
+
+def _value(model, name: str, value, people: dict[str, str]) -> str:
+    """A value of an entry as people read it: a person's name, a moment on the local clock."""
+    if value in PLAIN:
+        return "–"
+    try:
+        field = model._meta.get_field(name)
+        if field.is_relation and field.related_model is get_user_model():
+            return people.get(str(value), str(value))
+        if isinstance(field, DateTimeField):
+            at = datetime.fromisoformat(str(value))
+            return moment(at if timezone.is_aware(at) else at.replace(tzinfo=UTC)) or "–"
+    except (AttributeError, FieldDoesNotExist, ValueError):  # a column or a value of an earlier version
+        pass
+    return str(value)[:60]
+
+
 def _words(model, name: str) -> str:
     try:
         return str(model._meta.get_field(name).verbose_name)
-    except Exception:  # a column of an earlier version
+    except (AttributeError, FieldDoesNotExist):  # a column of an earlier version
         return name
 
 
@@ -64,17 +90,24 @@ def subject(entry: LogEntry) -> str:
 
 
 def trail(rows: Sequence, title: str = "Who changed what") -> History:
-    """The latest entries about these rows (of KEPT), whatever they are. Two questions."""
+    """The latest entries about these rows (of KEPT), whatever they are. Three questions."""
     wanted = Q(pk__in=[])
     for model in {type(row) for row in rows}:
         keys = [str(row.pk) for row in rows if type(row) is model]
         wanted |= Q(content_type=ContentType.objects.get_for_model(model), object_pk__in=keys)
     entries = LogEntry.objects.filter(wanted).select_related("actor", "content_type").order_by("-timestamp", "-pk")
+    people = people_by_number()
     return History(
         title,
         ("When", "Who", "What", "Did", "Changes"),
         [
-            (moment(e.timestamp), person(e.actor), f"{e.content_type.name} {e.object_pk}", DID[e.action], changes(e))
+            (
+                moment(e.timestamp),
+                person(e.actor),
+                f"{e.content_type.name} {e.object_pk}",
+                DID[e.action],
+                changes(e, people),
+            )
             for e in entries[:LATEST]
         ],
         empty="Nobody has changed anything yet.",
@@ -117,7 +150,7 @@ class TrailAdmin(ListAdmin):
         Cell(Column("who", "Who"), lambda e: person(e.actor)),
         Cell(Column("what", "What"), lambda e: f"{e.content_type.name} {e.object_pk}"),
         Cell(Column("did", "Did"), lambda e: DID[e.action]),
-        Cell(Column("changes", "Changes"), lambda e: changes(e, 100)),
+        Cell(Column("changes", "Changes"), lambda e: changes(e, e._people, 100)),
         Cell(Column("address", "From"), lambda e: e.remote_addr),
         Cell(Column("door", "Through"), lambda e: (e.additional_data or {}).get("from")),
     )
@@ -133,6 +166,17 @@ class TrailAdmin(ListAdmin):
 
     def has_view_permission(self, request, obj=None):
         return super().has_view_permission(request, obj) and store_of(request.user) is None
+
+    def fill(self, request, rows):
+        people = people_by_number()
+        for entry in rows:
+            entry._people = people
+
+    def get_object(self, request, object_id, from_field=None):
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            self.fill(request, [found])
+        return found
 
     @display(description="when", ordering="timestamp")
     def when(self, entry):
@@ -152,11 +196,11 @@ class TrailAdmin(ListAdmin):
 
     @display(description="changes")
     def what_changed(self, entry):
-        return changes(entry, 2)
+        return changes(entry, entry._people, 2)
 
     @display(description="changes")
     def all_changes(self, entry):
-        return changes(entry, 100)
+        return changes(entry, entry._people, 100)
 
     @display(description="from", ordering="remote_addr")
     def address(self, entry):

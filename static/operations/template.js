@@ -25,4 +25,5 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   for (const name of ["text", "subject"]) field(name).addEventListener("input", show);
   for (const name of ["language", "channel"]) field(name).addEventListener("change", show);
+  show();
 });

@@ -276,6 +276,7 @@ def test_follow_ups_are_voided_and_count_no_more(as_, desk):
     assert Customer.objects.get(pk="CC-0001").next_action_on is None
     page = client.get(url("followup", "change", plan.pk))
     assert "Wrong customer" in page.content.decode()
+    assert "voided by: – → dana" in page.content.decode(), "the trail names people"
     assert client.post(url("followup", "change", plan.pk), {"note": "changed"}).status_code == 403
 
 
