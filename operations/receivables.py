@@ -56,8 +56,9 @@ class Debt(NamedTuple):
 
     orders: the open ones, the oldest first. days, days_overdue: of the oldest. aging: what each bucket of AGING holds
     of the balance. overdue: the balance past its due day. group: CONSUMERS or BUSINESS. phone, phone_key: empty for a
-    reader who doesn't see them. later: nobody should call today: a later day is planned, or they are not to be
-    contacted. still_promised: what a pending promise still has to bring of these orders.
+    reader who doesn't see them. planned: -1: the day of their next action has come; 1: nobody should call today, as a
+    later day is planned or they are not to be contacted; 0: neither. still_promised: what a pending promise still has
+    to bring of these orders.
     """
 
     customer_id: str
@@ -78,7 +79,7 @@ class Debt(NamedTuple):
     assigned_to: str
     assigned_to_id: int | None
     do_not_contact: bool
-    later: bool
+    planned: int
     still_promised: Decimal = NOTHING
 
     @property
@@ -123,12 +124,11 @@ class Debt(NamedTuple):
 
     @property
     def turn(self) -> tuple:
-        """Sorts by whom to call next, the smallest first: broken promises, then by level from the highest, then who
-        has none, then who is not to be called today (`later`), then who has promised; among equals who is overdue for
-        longest, then who owes most."""
+        """Sorts by whom to call next, the smallest first: broken promises, then whose next action is due, then by level
+        from the highest, then who has none, then who is not to be called today, then who has promised; among equals
+        who is overdue for longest, then who owes most."""
         group, level = self.standing.rank
-        waits = self.later and group == 1
-        return group, waits, level, -self.days_overdue, -self.balance, self.customer_id
+        return group, self.planned if group == 1 else 0, level, -self.days_overdue, -self.balance, self.customer_id
 
 
 def debts(user, today: date, customer_id: str | None = None) -> list[Debt]:
@@ -200,13 +200,14 @@ def _debt(
         if order.days_overdue:
             overdue += order.balance
     state = promised.state if promised else Promise.NONE
+    planned = 0 if action_on is None else 1 if action_on > today else -1
     return Debt(
         pk, name if own_name is None else own_name,
         (phone if own_phone is None else own_phone) if phones else "", key if phones else "", store, area,
         BUSINESS if b2b else CONSUMERS, tuple(orders), owed, overdue, tuple(aging),
         level_of(orders[0].days_overdue, owed, levels, state), promised, contact_at, action_on,
         f"{first or ''} {last or ''}".strip() or username or "", person, silent,
-        silent or (action_on is not None and action_on > today),
+        1 if silent else planned,
         min(owed, _still_to_come(promised)),
     )  # fmt: skip
 

@@ -193,8 +193,8 @@ def _follow_ups(customer: Customer, orders: Sequence[Order], user, today: date, 
         voided = row.voided_at is not None
         yield Event(
             row.created_at, _kind(row), _title(row, money), text=row.note, who=person(row.created_by),
-            note=_planned(row) if row.note or row.channel in CONTACT else "", state=states.get(row.pk, ""), voided=voided,
-            why=_why(row.voided_by, row.voided_at, row.void_reason) if voided else "",
+            note=_planned(row) if row.note or row.channel in CONTACT else "", state=states.get(row.pk, ""),
+            voided=voided, why=_why(row.voided_by, row.voided_at, row.void_reason) if voided else "",
             undo=_undo("void-followup", customer=customer.pk, followup=row.pk)
             if not voided and may_void(row, user) else "",
         )  # fmt: skip

@@ -326,7 +326,7 @@ def undo_of(client) -> dict:
 def test_the_undo_of_a_correction_leads_back_to_what_was(desk):
     before = opened(desk, "correct", customer="CC-0001")
     desk.post(act("correct"), before | {"phone": "12", "name": "Dana One"})
-    assert Customer.objects.get(pk="CC-0001").shown_name == "Dana Haddad", "two digits are no phone: none of both is saved"
+    assert Customer.objects.get(pk="CC-0001").shown_name == "Dana Haddad", "two digits are no phone: neither is saved"
     desk.post(act("correct"), before | {"phone": "050 111 1111", "name": "Dana One"})
     now = opened(desk, "correct", customer="CC-0001")
     desk.post(act("correct"), now | {"phone": "050 222 2222"})
