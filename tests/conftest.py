@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config, items):
         return
     chosen = [item for item in items if _needs_database(item) and not item.get_closest_marker("browser")]
     for item in chosen:
-        if item.get_closest_marker("only_reader"):
+        if item.get_closest_marker("sqlite_suffices"):
             item.add_marker("full")
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
     items[:] = chosen

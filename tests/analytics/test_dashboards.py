@@ -21,7 +21,7 @@ from tests.analytics import reading
 from tests.analytics.tabs import EXPECTED, STATES, TABS, asked, cards_of, drawn, golden, reads, state_of
 from tests.analytics.test_access import CALL
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 # What the golden file has no value of: it is asked of the metrics, which tests/analytics/test_metrics.py holds to cases
 # worked by hand.
 NOT_GOLDEN = {

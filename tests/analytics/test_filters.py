@@ -15,7 +15,7 @@ from analytics.tables import slug
 from tests.analytics import reading
 from tests.analytics.tabs import EXPECTED, PERIODS, TABS, VALUES, asked, cards_of, drawn, reads, state_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 # Cards that no person of one store gets.
 OF_THE_WHOLE = {
     "simple_clv", "top_customers_share", "customers_for_80", "alive", "expected_purchases", "expected_value"

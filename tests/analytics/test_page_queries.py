@@ -9,7 +9,7 @@ from analytics.dashboards import DASHBOARDS
 from tests.analytics.tabs import TABS
 from tests.analytics.test_dashboards import paint
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 MARTS = ("sales", "items", "customer_months")
 TWICE = pytest.mark.xfail(
     strict=True, reason="the cards of a month and its customers one by one are two questions to customer_months"

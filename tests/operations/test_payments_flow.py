@@ -118,6 +118,7 @@ def test_a_void_takes_it_out_again(live, pay, people):
     assert RefreshRun.objects.first().manifest["fingerprint"] == live.manifest["fingerprint"]
 
 
+@pytest.mark.sqlite_suffices
 def test_paid_and_voided_before_any_build_there_is_nothing_to_build(live, pay, people):
     void(pay("M-00102", "20.00"), people)
     assert waiting() == 2
@@ -127,6 +128,7 @@ def test_paid_and_voided_before_any_build_there_is_nothing_to_build(live, pay, p
     assert refresh.warehouse().current() == live.build_id
 
 
+@pytest.mark.sqlite_suffices
 def test_a_rebuild_for_payments_takes_no_new_exports(live, pay, folder):
     exports.write(folder, orders=exports.ORDERS | {104: exports.ORDERS[103].replace("103,", "104,", 1)})
     pay("M-00102", "20.00")
@@ -137,6 +139,7 @@ def test_a_rebuild_for_payments_takes_no_new_exports(live, pay, folder):
 
 
 @pytest.mark.parametrize("key", ["", "correct horse battery staple"])
+@pytest.mark.sqlite_suffices
 def test_it_needs_no_exports_folder(folder, people, pay, settings, key):
     settings.WAREHOUSE_KEY = key
     run()
@@ -147,6 +150,7 @@ def test_it_needs_no_exports_folder(folder, people, pay, settings, key):
     assert (money("M-00102"), waiting()) == ((20, 20, 0), 0)
 
 
+@pytest.mark.sqlite_suffices
 def test_a_bad_file_keeps_no_payment_waiting(live, pay, folder):
     (folder / "CC-Orders-2026-03-06.csv").write_text("Order ID,Customer ID,Placed,Total,Status\n1,1,2026-01-01,5,X\n")
     pay("M-00102", "20.00")
@@ -175,6 +179,7 @@ def test_a_payment_made_during_a_refresh_follows_it_under_the_same_lock(live, pa
     assert builds == list(RefreshRun.objects.order_by("pk").values_list("build_id", flat=True))[1:]
 
 
+@pytest.mark.sqlite_suffices
 def test_a_dry_run_counts_payments_and_marks_none(live, pay):
     pay("M-00102", "20.00")
     found = run(dry_run=True)
@@ -215,6 +220,7 @@ def test_a_rebuild_that_fails_is_tried_once_and_its_payment_waits(live, pay, mon
     assert (waiting(), money("M-00102"), money("M-00103")) == (0, (20, 20, 0), (15, 15, 0))
 
 
+@pytest.mark.sqlite_suffices
 def test_after_an_hour_it_is_tried_again(live, pay, monkeypatch):
     pay("M-00102", "20.00")
     Payment.objects.update(created_at=timezone.now() - timedelta(minutes=70))
@@ -225,6 +231,7 @@ def test_after_an_hour_it_is_tried_again(live, pay, monkeypatch):
     assert refresh.payments_waiting()
 
 
+@pytest.mark.sqlite_suffices
 def test_a_pointer_that_cannot_be_moved_is_moved_by_the_next_look(live, pay, monkeypatch):
     pay("M-00102", "20.00")
     with monkeypatch.context() as patch:
@@ -236,6 +243,7 @@ def test_a_pointer_that_cannot_be_moved_is_moved_by_the_next_look(live, pay, mon
     assert (runs()[-1], money("M-00102")) == (("payments", "published"), (20, 20, 0))
 
 
+@pytest.mark.sqlite_suffices
 def test_a_build_that_was_lost_before_it_went_live_gives_its_payments_back(live, pay, monkeypatch):
     payment = pay("M-00102", "20.00")
     with monkeypatch.context() as patch:
@@ -248,6 +256,7 @@ def test_a_build_that_was_lost_before_it_went_live_gives_its_payments_back(live,
     assert (waiting(), money("M-00102")) == (0, (20, 20, 0))
 
 
+@pytest.mark.sqlite_suffices
 def test_inputs_no_longer_kept_are_a_word_on_the_run(live, pay, data_dir):
     pay("M-00102", "20.00")
     for file in (data_dir / "landing").iterdir():
@@ -265,6 +274,7 @@ def test_inputs_no_longer_kept_are_a_word_on_the_run(live, pay, data_dir):
 CLEANED_LATER = exports.ORDERS | {102: exports.ORDERS[102].replace("20.00", "21.00")}
 
 
+@pytest.mark.sqlite_suffices
 def test_going_back_takes_the_exports_back_but_no_payment(live, pay, folder, monkeypatch):
     pay("M-00102", "5.00")
     refresh.include_payments()
@@ -291,6 +301,7 @@ def test_going_back_takes_the_exports_back_but_no_payment(live, pay, folder, mon
     assert (forward.build_id, money("M-00102"), waiting()) == (left, (21, 12, 9), 0)
 
 
+@pytest.mark.sqlite_suffices
 def test_old_rebuilds_for_payments_go(live, pay):
     for _ in range(6):
         pay("M-00102", "1.00")
@@ -309,6 +320,7 @@ def under_way(trigger: str) -> lock.Lock:
     return held
 
 
+@pytest.mark.sqlite_suffices
 def test_a_refresh_waits_for_a_rebuild_for_payments_but_for_no_other(live, folder, monkeypatch):
     exports.write(folder, day="2026-03-06")
     held = under_way("command")
@@ -326,6 +338,7 @@ def test_a_refresh_waits_for_a_rebuild_for_payments_but_for_no_other(live, folde
     assert (run().state, looked) == (State.PUBLISHED, [0.5])
 
 
+@pytest.mark.sqlite_suffices
 def test_the_button_is_not_told_to_wait_for_a_payment(live, people, monkeypatch):
     monkeypatch.setattr(refresh, "_run_in_thread", lambda run_id: None)
     held = under_way("payments")
@@ -333,6 +346,7 @@ def test_the_button_is_not_told_to_wait_for_a_payment(live, people, monkeypatch)
     held.__exit__()
 
 
+@pytest.mark.sqlite_suffices
 def test_whoever_finds_a_refresh_under_way_looks_again_when_it_ended(live, pay, monkeypatch):
     held = under_way("button")
     pay("M-00102", "20.00")
@@ -349,6 +363,7 @@ def test_whoever_finds_a_refresh_under_way_looks_again_when_it_ended(live, pay, 
     assert RefreshLock.objects.get().holder == ""
 
 
+@pytest.mark.sqlite_suffices
 def test_what_the_other_refresh_took_along_is_not_built_again(live, pay, monkeypatch):
     held = under_way("button")
     pay("M-00102", "20.00")
@@ -366,6 +381,7 @@ def test_what_the_other_refresh_took_along_is_not_built_again(live, pay, monkeyp
 # --- The queue -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_a_commit_asks_for_a_refresh_a_rollback_and_a_repetition_do_not(
     live, people, django_capture_on_commit_callbacks, no_refresh_by_itself
 ):
@@ -394,6 +410,7 @@ class Threads:
         return catch_up._thread is None
 
 
+@pytest.mark.sqlite_suffices
 def test_without_redis_one_thread_at_a_time_looks_and_looks_again_when_asked_meanwhile(monkeypatch):
     at_once, most, looks = [], [], []
     go_on = threading.Event()
@@ -417,6 +434,7 @@ def test_without_redis_one_thread_at_a_time_looks_and_looks_again_when_asked_mea
     assert (max(most), looks) == (1, ["payments", "payments"])
 
 
+@pytest.mark.sqlite_suffices
 def test_a_look_that_fails_is_no_end(monkeypatch, caplog):
     looks = []
 
@@ -433,6 +451,7 @@ def test_a_look_that_fails_is_no_end(monkeypatch, caplog):
     assert "ValueError" in caplog.text and "Dana" not in caplog.text
 
 
+@pytest.mark.sqlite_suffices
 def test_the_clock_looks_every_five_minutes():
     from moonwalk.celery import app
 
@@ -440,6 +459,7 @@ def test_the_clock_looks_every_five_minutes():
     assert (entry["task"], entry["schedule"]) == (catch_up.TASK, 300)
 
 
+@pytest.mark.sqlite_suffices
 def test_a_queue_out_of_reach_spoils_no_payment(settings, monkeypatch, caplog):
     monkeypatch.undo()  # the real queue()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"

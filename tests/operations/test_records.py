@@ -55,6 +55,7 @@ def test_a_run_keeps_its_own_receivables_and_gets_those_of_earlier_days(on_day):
     assert whole_on_record() == {date(2026, 3, 5): 35.0, date(2026, 3, 6): 15.0}
 
 
+@pytest.mark.sqlite_suffices
 def test_of_a_day_the_newest_published_run_counts(on_day):
     on_day("2026-03-05")
     on_day("2026-03-05", orders=PAID)
@@ -63,6 +64,7 @@ def test_of_a_day_the_newest_published_run_counts(on_day):
     assert whole_on_record() == {date(2026, 3, 5): 15.0, date(2026, 3, 6): 35.0}
 
 
+@pytest.mark.sqlite_suffices
 def test_a_run_of_older_exports_knows_nothing_of_later_days(on_day):
     on_day("2026-03-06")
     on_day("2026-03-05", orders=PAID)
@@ -81,6 +83,7 @@ def test_what_was_rolled_back_is_off_the_record_until_somebody_goes_forward_agai
     assert whole_on_record() == {date(2026, 3, 5): 35.0, date(2026, 3, 6): 15.0, date(2026, 3, 8): 35.0}
 
 
+@pytest.mark.sqlite_suffices
 def test_runs_from_before_receivables_were_kept_are_passed_over(on_day):
     first = on_day("2026-03-05")
     RefreshRun.objects.filter(pk=first.pk).update(
@@ -90,6 +93,7 @@ def test_runs_from_before_receivables_were_kept_are_passed_over(on_day):
     assert list(whole_on_record()) == [date(2026, 3, 6)]
 
 
+@pytest.mark.sqlite_suffices
 def test_collection_effectiveness_has_a_start_90_days_after_the_first_run(on_day):
     from analytics import queries
 

@@ -70,6 +70,7 @@ def test_a_text_longer_than_its_column_is_cut(folder):
     assert Customer.objects.get(pk="CC-0001").name == "D" * 300
 
 
+@pytest.mark.sqlite_suffices
 def test_published_files_are_there_for_excel(folder, data_dir):
     run()
     assert "CC-0001" in (data_dir / "published" / "customers.csv").read_text(encoding="utf-8-sig")
@@ -105,6 +106,7 @@ def test_rows_gone_are_kept_and_marked_and_come_back(folder, people):
     assert Order.objects.get(pk="H-00201").in_latest_export
 
 
+@pytest.mark.sqlite_suffices
 def test_progress_never_goes_back(folder):
     told = []
     run(on_progress=told.append)
@@ -117,6 +119,7 @@ def test_progress_never_goes_back(folder):
 # --- Nothing new, force, dry run -----------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_unchanged_exports_are_nothing_new(folder, monkeypatch):
     first = run()
     monkeypatch.setattr(pipeline, "_stage", lambda *a: pytest.fail("it read the files"))
@@ -126,6 +129,7 @@ def test_unchanged_exports_are_nothing_new(folder, monkeypatch):
     assert len(refresh.warehouse().builds()) == 1
 
 
+@pytest.mark.sqlite_suffices
 def test_force_builds_all_the_same(folder, monkeypatch):
     run()
     assert run_later(monkeypatch, force=True).state == State.PUBLISHED
@@ -144,6 +148,7 @@ def run_later(monkeypatch, seconds: int = 2, **arguments) -> RefreshRun:
     return run(**arguments)
 
 
+@pytest.mark.sqlite_suffices
 def test_a_database_that_was_lost_is_filled_again(folder, monkeypatch):
     run()
     Order.objects.all().delete()
@@ -152,6 +157,7 @@ def test_a_database_that_was_lost_is_filled_again(folder, monkeypatch):
     assert Order.objects.count() == 4
 
 
+@pytest.mark.sqlite_suffices
 def test_a_dry_run_publishes_nothing(folder):
     found = run(dry_run=True)
     assert (found.state, found.manifest["files"]["orders"]["loaded"]) == (State.CHECKED, 4)
@@ -174,6 +180,7 @@ def builds_on_disk(data_dir) -> list[str]:
 
 
 @pytest.mark.parametrize("key", ["", "correct horse battery staple"])
+@pytest.mark.sqlite_suffices
 def test_a_dry_run_leaves_no_rows_behind_but_says_where_they_were(folder, data_dir, settings, key):
     settings.WAREHOUSE_KEY = key
     exports.write(folder, orders=BROKEN | {105: BROKEN[104].replace("9.00", "8.00")})
@@ -185,6 +192,7 @@ def test_a_dry_run_leaves_no_rows_behind_but_says_where_they_were(folder, data_d
     assert builds_with_rows_set_aside(data_dir) == builds_on_disk(data_dir) == []
 
 
+@pytest.mark.sqlite_suffices
 def test_exports_that_were_rolled_back_leave_no_rows_behind(folder, data_dir):
     first = run()
     exports.write(folder, orders=BROKEN)
@@ -196,6 +204,7 @@ def test_exports_that_were_rolled_back_leave_no_rows_behind(folder, data_dir):
 
 
 @pytest.mark.parametrize("where", ["operations.refresh.enrich_candidate", "operations.sync.sync"])
+@pytest.mark.sqlite_suffices
 def test_a_failure_after_the_build_leaves_no_rows_behind(folder, data_dir, monkeypatch, where):
     exports.write(folder, orders=BROKEN)
     monkeypatch.setattr(where, lambda *a: 1 / 0)
@@ -203,6 +212,7 @@ def test_a_failure_after_the_build_leaves_no_rows_behind(folder, data_dir, monke
     assert builds_with_rows_set_aside(data_dir) == builds_on_disk(data_dir) == []
 
 
+@pytest.mark.sqlite_suffices
 def test_what_a_dead_refresh_left_is_gone_after_the_next_even_when_nothing_is_new(folder, data_dir):
     exports.write(folder, orders=BROKEN)
     live = run()
@@ -223,6 +233,7 @@ def test_what_a_dead_refresh_left_is_gone_after_the_next_even_when_nothing_is_ne
 # --- What goes wrong -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_bad_input_is_refused_and_the_old_data_stays(folder):
     first = run()
     file = folder / "CC-Orders-2026-03-05.csv"
@@ -251,6 +262,7 @@ def test_a_surprise_leaves_the_old_build_and_no_candidate(folder, monkeypatch, w
     assert run().state == State.PUBLISHED
 
 
+@pytest.mark.sqlite_suffices
 def test_a_pointer_that_cannot_be_moved_is_moved_by_the_next_refresh(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("etl.warehouse.Warehouse.publish", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
@@ -262,6 +274,7 @@ def test_a_pointer_that_cannot_be_moved_is_moved_by_the_next_refresh(folder, mon
     assert refresh.warehouse().current() == stuck.build_id
 
 
+@pytest.mark.sqlite_suffices
 def test_files_for_excel_that_cannot_be_written_are_a_warning(folder, monkeypatch):
     monkeypatch.setattr(pipeline, "publish_files", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
     found = run()
@@ -269,6 +282,7 @@ def test_files_for_excel_that_cannot_be_written_are_a_warning(folder, monkeypatc
     assert any("disk full" in warning for warning in found.warnings)
 
 
+@pytest.mark.sqlite_suffices
 def test_ctrl_c_ends_the_run(folder, monkeypatch):
     monkeypatch.setattr(pipeline, "build", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
@@ -290,6 +304,7 @@ def test_a_second_refresh_is_told_about_the_first(folder):
     assert run().state == State.PUBLISHED
 
 
+@pytest.mark.sqlite_suffices
 def test_a_second_click_says_since_when_the_first_waits(folder, monkeypatch, people):
     monkeypatch.setattr(refresh, "_run_in_thread", lambda run_id: None)  # a worker that is slow to come
     first = refresh.start(user=people["root"])
@@ -312,6 +327,7 @@ def test_a_dead_process_on_this_machine_loses_the_lock_at_once(folder):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+@pytest.mark.sqlite_suffices
 def test_a_killed_process_whose_parent_has_not_looked_yet_is_dead(folder):
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # ended, and its number still taken
@@ -429,6 +445,7 @@ def test_a_rollback_takes_customers_and_orders_along(two_builds):
     assert refresh.warehouse().rolled_back() == {second.manifest["inputs"]}
 
 
+@pytest.mark.sqlite_suffices
 def test_rolled_back_exports_come_back_by_force_alone(two_builds, monkeypatch):
     first, _ = two_builds
     refresh.rollback()
@@ -441,12 +458,14 @@ def test_rolled_back_exports_come_back_by_force_alone(two_builds, monkeypatch):
     assert not refresh.warehouse().rolled_back()
 
 
+@pytest.mark.sqlite_suffices
 def test_newer_exports_are_published_after_a_rollback(two_builds, folder):
     refresh.rollback()
     exports.write(folder, day="2026-03-06")
     assert run().state == State.PUBLISHED
 
 
+@pytest.mark.sqlite_suffices
 def test_forward_again(two_builds):
     _, second = two_builds
     refresh.rollback()
@@ -454,6 +473,7 @@ def test_forward_again(two_builds):
     assert not refresh.warehouse().rolled_back()
 
 
+@pytest.mark.sqlite_suffices
 def test_there_is_no_way_back_from_the_first_build(folder):
     run()
     with pytest.raises(WarehouseError, match="no earlier"):
@@ -462,6 +482,7 @@ def test_there_is_no_way_back_from_the_first_build(folder):
         refresh.rollback("20260101-000000-abcdef")
 
 
+@pytest.mark.sqlite_suffices
 def test_old_sets_of_exports_and_their_quarantine_go(folder, data_dir):
     for day in range(1, 8):
         broken = exports.ORDERS | {104: f",1,36319,Moon Walk,2026-02-0{day},,2026-02-09,,,0,1,9.00,0,,,Ready"}
@@ -475,6 +496,7 @@ def test_old_sets_of_exports_and_their_quarantine_go(folder, data_dir):
 # --- Encrypted -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_an_encrypted_refresh(folder, settings, data_dir):
     settings.WAREHOUSE_KEY = "correct horse battery staple"
     assert run().state == State.PUBLISHED
@@ -485,6 +507,7 @@ def test_an_encrypted_refresh(folder, settings, data_dir):
         rows(None, "SELECT 1")
 
 
+@pytest.mark.sqlite_suffices
 def test_a_file_that_lost_many_rows_is_told_loudly(folder):
     assert not [w for w in run().warnings if "IMPORTANT" in w]
     exports.write(folder, orders=dict(list(exports.ORDERS.items())[:1]))
@@ -492,6 +515,7 @@ def test_a_file_that_lost_many_rows_is_told_loudly(folder):
     assert f"has 1 rows, the last one had {len(exports.ORDERS)}" in told
 
 
+@pytest.mark.sqlite_suffices
 def test_another_key_or_none_does_not_pass_for_nothing_new(folder, settings):
     settings.WAREHOUSE_KEY = "a key"
     first = run()

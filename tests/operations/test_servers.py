@@ -6,26 +6,42 @@ import re
 import subprocess
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import PASSWORD, free_port, wait_for
-from tests.databases import full_on_postgresql
+from tests.databases import full_on_postgresql, full_on_sqlite
 from tests.operations import exports
 from tests.operations.test_kill import House
 
 pytestmark = pytest.mark.own_database
 
 
-@pytest.fixture
-def house(tmp_path) -> House:
-    house = House(tmp_path / "data")
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory) -> Path:
+    """A data folder with root in its database, nothing refreshed."""
+    house = House(tmp_path_factory.mktemp("empty") / "data")
     exports.write(house.root / "exports")
     house.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
     assert house.run("manage.py", "migrate", "-v0").returncode == 0
     made = house.run("manage.py", "createsuperuser", "--no-input", "--username", "root", "--email", "root@example.com")
     assert made.returncode == 0, made.stderr
-    return house
+    return house.root
+
+
+@pytest.fixture(scope="module")
+def published(empty, tmp_path_factory) -> Path:
+    house = House(tmp_path_factory.mktemp("published") / "data", like=empty)
+    assert house.refresh().stdout.strip() == "published"
+    return house.root
+
+
+@pytest.fixture
+def house(request, tmp_path) -> House:
+    """The laundry before its first refresh; after it for a test that asks for `paying`."""
+    like = "published" if "paying" in request.fixturenames else "empty"
+    return House(tmp_path / "data", like=request.getfixturevalue(like))
 
 
 class Browser:
@@ -109,6 +125,7 @@ def test_the_button_without_redis(house, serve):
     assert house.orders() == house.built_orders()
 
 
+@full_on_sqlite
 def test_the_button_with_redis_and_a_worker(house, serve, redis_url):
     house.environment["REDIS_URL"] = redis_url
     browser = serve()
@@ -155,7 +172,6 @@ def test_the_daily_refresh_on_a_worker_with_its_clock(house, redis_url):
 @pytest.fixture
 def paying(house) -> House:
     """The laundry, its exports published."""
-    assert house.refresh().stdout.strip() == "published"
     return house
 
 
@@ -167,6 +183,7 @@ def test_without_redis_the_process_that_records_a_payment_brings_it_into_the_fig
         ("command", "published"), ("payments", "published")]  # fmt: skip
 
 
+@full_on_sqlite
 def test_several_processes_pay_at_once_and_one_at_a_time_refreshes(paying):
     paid = [paying.start("-m", "tests.operations.child", "pay", "M-00102", f"{n}.00", "queue") for n in (1, 2, 3)]
     for process in paid:
@@ -180,6 +197,7 @@ def test_several_processes_pay_at_once_and_one_at_a_time_refreshes(paying):
     assert all(ended <= begun for (_, ended), (begun, _) in zip(times, times[1:], strict=False)), times
 
 
+@full_on_sqlite
 def test_a_server_that_starts_takes_up_a_payment_that_was_left(paying, serve):
     paying.pay("M-00102", "5.00")
     serve()

@@ -199,6 +199,7 @@ def holding(desk, point: str) -> tuple[list, Path, Path]:
     return [point, held, let_go], Path(held), Path(let_go)
 
 
+@full_on_sqlite
 def test_the_second_waits_for_the_first_and_sees_what_it_did(desk):
     hold, held, let_go = holding(desk, "operations.models:Payment.save")
     first = desk.start("order_mark_paid", ["M-00102"], hold=hold, **paying())
@@ -254,6 +255,7 @@ def test_a_refresh_waits_for_an_edit_and_keeps_it(desk):
         "+971 50 000 0009", "055 111 2222", "+971 50 000 0001", "971551112222")  # fmt: skip
 
 
+@full_on_sqlite
 def test_an_edit_waits_for_a_refresh_and_sees_what_it_brought(desk):
     """The export says paid, and brings another phone, in a transaction that is not committed yet."""
     paid = ORDERS | {102: ORDERS[102].replace("20.00,0,,", "20.00,1,Cash,2026-03-01")}

@@ -144,6 +144,7 @@ def live_orders() -> set[str]:
 # --- What a person is told -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_it_tells_what_the_files_would_change(as_, live):
     answer = drop(as_("layla"), {NEWER: changed_orders()})
     check = report()
@@ -163,6 +164,7 @@ def test_it_tells_what_the_files_would_change(as_, live):
     assert live_orders() == {"M-00101", "M-00102", "M-00103", "H-00201"}, "nothing is changed yet"
 
 
+@pytest.mark.sqlite_suffices
 def test_a_changed_item_line_is_one_change(as_, live, data_dir):
     """Of two lines of an order one changes its price, another order's line is gone, a new line joins."""
     items = (data_dir / "exports" / "CC-Items-2026-03-05.csv").read_text().splitlines()
@@ -174,6 +176,7 @@ def test_a_changed_item_line_is_one_change(as_, live, data_dir):
     assert report()["rows"]["items"] == {"new": 1, "changed": 1, "gone": 1, "before": 4}
 
 
+@pytest.mark.sqlite_suffices
 def test_the_same_rows_in_other_formats_change_nothing(as_, golden_build, settings, tmp_path):
     """The golden exports as XLSX, Parquet and JSON: dates, money and IDs read the same."""
     data = tmp_path / "data"
@@ -202,6 +205,7 @@ def test_the_same_rows_in_other_formats_change_nothing(as_, golden_build, settin
     assert "Their revenue stays as it is." in text(answer)
 
 
+@pytest.mark.sqlite_suffices
 def test_messy_files_are_told_rule_by_rule(as_, golden_build, settings, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(golden_build, data)
@@ -225,6 +229,7 @@ def test_messy_files_are_told_rule_by_rule(as_, golden_build, settings, tmp_path
     assert client.get(f"{PAGE}{the_upload().id}/rejected/legacies/").status_code == 404
 
 
+@pytest.mark.sqlite_suffices
 def test_the_first_rows_are_shown_and_escaped(as_, live):
     rows = exports.CUSTOMERS | {3: '3,"<img src=x onerror=alert(1)>",36319,Moon Walk,2026-01-01,1,,=1+1,x@example.com'}
     head = "Customer ID,Name,Store ID,Store Name,Signed Up Date,Route #,Business ID,Phone,Email"
@@ -238,6 +243,7 @@ def test_the_first_rows_are_shown_and_escaped(as_, live):
     assert answer["Cache-Control"] == "private, no-store"
 
 
+@pytest.mark.sqlite_suffices
 def test_a_file_that_lost_a_good_part_of_its_rows_is_told(as_, live):
     answer = drop(as_("layla"), {NEWER: orders(m101=None, m102=None)})
     assert report()["rows"]["orders"]["gone"] == 2
@@ -245,6 +251,7 @@ def test_a_file_that_lost_a_good_part_of_its_rows_is_told(as_, live):
     assert "IMPORTANT: 2 of the 4 rows of Orders in the last refresh are gone" in text(answer)
 
 
+@pytest.mark.sqlite_suffices
 def test_older_files_are_told(as_, live, data_dir):
     answer = drop(as_("layla"), {"CC-Orders-2026-03-01.csv": orders(), "c.csv": customers()})
     said = text(answer)
@@ -274,6 +281,7 @@ def customers() -> bytes:
          "that of the other files counts"),
     ],
 )  # fmt: skip
+@pytest.mark.sqlite_suffices
 def test_a_file_without_a_date_gets_one_that_is_not_too_old(as_, live, files, day, why):
     drop(as_("layla"), files)
     (file,) = [f for f in report()["files"] if f["kind"] == "orders"]
@@ -281,6 +289,7 @@ def test_a_file_without_a_date_gets_one_that_is_not_too_old(as_, live, files, da
     assert why in file["dated"]
 
 
+@pytest.mark.sqlite_suffices
 def test_a_date_to_come_is_refused(as_, live):
     answer = drop(as_("layla"), {"CC-Orders-2062-01-01.csv": orders()})
     assert "its name says 1 Jan 2062, which is still to come" in text(answer)
@@ -290,6 +299,7 @@ def test_a_date_to_come_is_refused(as_, live):
 # --- What is missing -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_at_first_what_is_missing_comes_from_the_exports_folder(as_, folder, people):
     answer = drop(as_("layla"), {NEWER: changed_orders()})
     said = text(answer)
@@ -299,6 +309,7 @@ def test_at_first_what_is_missing_comes_from_the_exports_folder(as_, folder, peo
     assert live_orders() == {"M-00101", "M-00102", "M-00104", "H-00201"}
 
 
+@pytest.mark.sqlite_suffices
 def test_at_first_without_an_exports_folder_all_are_needed(as_, data_dir, people):
     said = text(drop(as_("layla"), {NEWER: changed_orders()}))
     for title in ("Customers", "Items", "Invoices"):
@@ -306,6 +317,7 @@ def test_at_first_without_an_exports_folder_all_are_needed(as_, data_dir, people
     assert "RePOS" not in said and "Refresh with these" not in said
 
 
+@pytest.mark.sqlite_suffices
 def test_an_upload_alone_is_enough(as_, folder, data_dir, people):
     """No exports folder at all: everything by upload, then a part of it, then a refresh as every morning."""
     files = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
@@ -321,6 +333,7 @@ def test_an_upload_alone_is_enough(as_, folder, data_dir, people):
 # --- Publishing ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_refresh_with_these(as_, people, published):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -355,6 +368,7 @@ def test_the_next_refresh_stands_on_what_was_uploaded(as_, published, folder):
     assert live_orders() == {"M-00101", "M-00102", "M-00103", "H-00201"}
 
 
+@pytest.mark.sqlite_suffices
 def test_of_one_day_the_later_file_counts(as_, published, folder):
     """The folder's file has the same name and date; the upload came later, until the folder's changes again."""
     client = as_("layla")
@@ -382,6 +396,7 @@ def test_going_back_goes_back_to_the_files_too(as_, published):
     assert "M-00104" in live_orders()
 
 
+@pytest.mark.sqlite_suffices
 def test_two_clicks_are_one_refresh(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -393,6 +408,7 @@ def test_two_clicks_are_one_refresh(as_, live):
     assert RefreshRun.objects.count() == 1
 
 
+@pytest.mark.sqlite_suffices
 def test_a_click_that_died_holds_nobody_up_for_long(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -403,6 +419,7 @@ def test_a_click_that_died_holds_nobody_up_for_long(as_, live):
     assert settled(client).state == "published"
 
 
+@pytest.mark.sqlite_suffices
 def test_while_another_refresh_runs_it_waits(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -424,6 +441,7 @@ def test_it_is_compared_anew_when_another_refresh_went_live(as_, live, data_dir)
     assert settled(client).state == "published"
 
 
+@pytest.mark.sqlite_suffices
 def test_a_payment_meanwhile_is_no_other_refresh(as_, people, published):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -436,6 +454,7 @@ def test_a_payment_meanwhile_is_no_other_refresh(as_, people, published):
     assert settled(client).state == "published"
 
 
+@pytest.mark.sqlite_suffices
 def test_a_refresh_that_fails_leaves_the_good_data_and_the_files(as_, live, monkeypatch):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -454,6 +473,7 @@ def broken(*_):
     raise RuntimeError("a secret of CC-0001")
 
 
+@pytest.mark.sqlite_suffices
 def test_nothing_new_is_said(as_, published, folder):
     client = as_("layla")
     answer = drop(client, {p.name: p.read_bytes() for p in folder.glob("*.csv")})
@@ -462,6 +482,7 @@ def test_nothing_new_is_said(as_, published, folder):
     assert "Nothing new" in text(client.get(f"{PAGE}{the_upload().id}/"))
 
 
+@pytest.mark.sqlite_suffices
 def test_progress_is_told(as_, people, live, monkeypatch):
     client = as_("layla")
     monkeypatch.setattr(uploads, "threading", SimpleNamespace(Thread=Never))
@@ -486,6 +507,7 @@ def test_progress_is_told(as_, people, live, monkeypatch):
     }
 
 
+@pytest.mark.sqlite_suffices
 def test_a_check_that_died_can_be_made_again(as_, live, monkeypatch):
     client = as_("layla")
     with monkeypatch.context() as patch:
@@ -498,6 +520,7 @@ def test_a_check_that_died_can_be_made_again(as_, live, monkeypatch):
     assert report()["rows"]["orders"]["new"] == 1
 
 
+@pytest.mark.sqlite_suffices
 def test_a_reader_that_panics_is_an_error_not_an_end(as_, live, monkeypatch):
     class Panic(BaseException):
         """As Polars' own: no Exception."""
@@ -513,6 +536,7 @@ def test_a_reader_that_panics_is_an_error_not_an_end(as_, live, monkeypatch):
 # --- Discarding ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_discard(as_, published):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -524,6 +548,7 @@ def test_discard(as_, published):
     assert refresh.refresh(trigger="command").state == "nothing_new"
 
 
+@pytest.mark.sqlite_suffices
 def test_not_while_a_refresh_reads_them(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -534,6 +559,7 @@ def test_not_while_a_refresh_reads_them(as_, live):
     assert "M-00104" in live_orders()
 
 
+@pytest.mark.sqlite_suffices
 def test_new_files_replace_the_persons_earlier_ones(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -545,6 +571,7 @@ def test_new_files_replace_the_persons_earlier_ones(as_, live):
     assert len(inputs.every()) == 2, "another person's stay"
 
 
+@pytest.mark.sqlite_suffices
 def test_after_a_day_they_are_gone(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -564,6 +591,7 @@ def test_after_a_day_they_are_gone(as_, live):
     assert list(inputs.root().iterdir()) == []
 
 
+@pytest.mark.sqlite_suffices
 def test_a_refresh_of_files_that_are_gone_says_so(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -609,6 +637,7 @@ HALF = orders()[:-30]
         ("Excel_Orders.csv", orders(), "Excel_Orders.csv was left out"),
     ],
 )
+@pytest.mark.sqlite_suffices
 def test_a_file_that_is_no_good_is_refused_in_words(as_, settings, live, name, content, words):
     settings.UPLOAD_BYTES = 1 << 20
     client = as_("layla")
@@ -622,6 +651,7 @@ def test_a_file_that_is_no_good_is_refused_in_words(as_, settings, live, name, c
     assert refresh.warehouse().current() == live
 
 
+@pytest.mark.sqlite_suffices
 def test_one_bad_file_holds_up_all(as_, live):
     client = as_("layla")
     answer = drop(client, {NEWER: changed_orders(), "more.csv": gzip.compress(b"x")})
@@ -630,6 +660,7 @@ def test_one_bad_file_holds_up_all(as_, live):
     assert not RefreshRun.objects.exists()
 
 
+@pytest.mark.sqlite_suffices
 def test_two_files_of_one_kind(as_, live):
     client = as_("layla")
     said = text(drop(client, {"a.csv": orders(), "b.csv": changed_orders()}))
@@ -641,6 +672,7 @@ def test_two_files_of_one_kind(as_, live):
     assert len(report()["files"]) == 1
 
 
+@pytest.mark.sqlite_suffices
 def test_too_much_is_refused(as_, settings, live):
     settings.UPLOAD_BYTES = 2000
     client = as_("layla")
@@ -654,6 +686,7 @@ def test_too_much_is_refused(as_, settings, live):
     assert "Only 12 files are taken at once" in text(answer)
 
 
+@pytest.mark.sqlite_suffices
 def test_no_file_is_no_upload(as_, live):
     answer = as_("layla").post(PAGE, {})
     assert answer.status_code == 400 and "no file was sent" in text(answer)
@@ -663,6 +696,7 @@ def test_no_file_is_no_upload(as_, live):
 # --- Whose it is ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_suffices
 def test_it_is_its_owners_alone(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -677,6 +711,7 @@ def test_it_is_its_owners_alone(as_, live):
 
 
 @pytest.mark.parametrize("name", ["omar", "sara", "dana", "noor", "hala"])
+@pytest.mark.sqlite_suffices
 def test_who_may_not_upload(as_, live, name):
     """hala is a manager, but kept to one store: exports are of the whole business."""
     client = as_(name)
@@ -684,6 +719,7 @@ def test_who_may_not_upload(as_, live, name):
     assert inputs.every() == []
 
 
+@pytest.mark.sqlite_suffices
 def test_a_form_of_another_site_is_refused_and_keeps_nothing(people, live):
     client = Client(enforce_csrf_checks=True)
     client.force_login(people["layla"])
@@ -695,6 +731,7 @@ def test_a_form_of_another_site_is_refused_and_keeps_nothing(people, live):
 
 
 @pytest.mark.parametrize("wrong", ["..", "x", "A" * 22, "../../db.sqlite3", "A" * 21 + "/"])
+@pytest.mark.sqlite_suffices
 def test_an_id_is_never_a_path(as_, live, wrong):
     assert inputs.find(wrong) is None
     assert uploads.mine(wrong, as_("layla").get(PAGE).wsgi_request.user) is None
@@ -710,10 +747,12 @@ def test_an_id_is_never_a_path(as_, live, wrong):
         ("///", ""),
     ],
 )
+@pytest.mark.sqlite_suffices
 def test_a_senders_name_is_only_for_sentences(sent, shown):
     assert uploads.shown_name(sent) == shown
 
 
+@pytest.mark.sqlite_suffices
 def test_only_this_account_reads_the_folder(as_, live):
     drop(as_("layla"), {"../../evil.csv": changed_orders()})
     upload = the_upload()
@@ -735,6 +774,7 @@ def sealed(settings, folder, tmp_path, monkeypatch) -> RefreshRun:
     return run
 
 
+@pytest.mark.sqlite_suffices
 def test_with_a_key_nothing_plain_stays(as_, sealed, settings):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
@@ -750,6 +790,7 @@ def test_with_a_key_nothing_plain_stays(as_, sealed, settings):
     assert list(inputs.MEMORY.iterdir()) == []
 
 
+@pytest.mark.sqlite_suffices
 def test_with_another_key_the_exports_folder_counts_again(as_, sealed, settings):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
