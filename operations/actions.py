@@ -1,8 +1,6 @@
 """The pages of actions: a form on a page of its own or as a part for the dialog (static/operations/act.js), what comes
 after it, and statements as files. What each action is: acts.py."""
 
-import logging
-import subprocess
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -27,7 +25,6 @@ from operations.scope import customers_for, messages_for
 from operations.sending import Send
 from operations.services import Refused
 
-log = logging.getLogger(__name__)
 PDF = "application/pdf"
 ACTS: dict[str, type[acts.Act]] = {
     "pay": acts.Pay, "promise": acts.Promise, "note": acts.Note, "send": Send, "assign": acts.Assign,
@@ -166,9 +163,6 @@ def statement(request: HttpRequest, form: str) -> HttpResponse:
         content, name = _statement_file(request.user, ids, form, said.get("language", ""))
     except Refused as error:
         return _refused(request, "Statement of account", str(error))
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
-        log.error("a statement could not be made: %s", type(error).__name__)
-        return _refused(request, "Statement of account", "The statement could not be made. Try again in a minute.")
     where = "attachment" if form == "xlsx" or said.get("download") else "inline"
     headers = {"Content-Disposition": f'{where}; filename="{name}"', "Cache-Control": "private, no-store"}
     return HttpResponse(content, content_type=PDF if form == "pdf" else TYPES[form], headers=headers)

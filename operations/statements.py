@@ -6,6 +6,7 @@ till slips and CLDR's ar-AE do: an amount, IBAN or order number reads the same o
 """
 
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from operations.models import Order, RefreshRun
 from operations.scope import customers_for, orders_for, payments_for
 from operations.services import Refused
 
+log = logging.getLogger(__name__)
 FOLDER = Path(__file__).parent
 LANGUAGES = ("en", "ar")
 NOTHING = Decimal("0.00")
@@ -345,7 +347,8 @@ def statements_pdf(statements: Sequence[Statement], business: Business, two_side
 
 
 def _typeset(data: dict) -> bytes:
-    """The PDF of what statement.typ gets as data, by a process of its own (typeset.py says why)."""
+    """The PDF of what statement.typ gets as data, by a process of its own (typeset.py says why). Refused where that
+    process fails or takes too long; the log says how."""
     text = json.dumps(data, ensure_ascii=False)
     asked = {
         "data": data,
@@ -354,12 +357,16 @@ def _typeset(data: dict) -> bytes:
         # Looked for only when a letter isn't in our fonts: on some servers there are thousands.
         "system_fonts": any(c > "\u06ff" and not "\u2000" <= c <= "\u2bff" for c in text),
     }
-    done = subprocess.run(
-        [sys.executable, "-I", FOLDER / "typeset.py"], input=json.dumps(asked).encode(), capture_output=True,
-        timeout=SECONDS,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"The statement could not be made: {done.stderr.decode(errors='replace')[-500:]}")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", FOLDER / "typeset.py"], input=json.dumps(asked).encode(), capture_output=True,
+            timeout=SECONDS, check=True,
+        )  # fmt: skip
+    except (subprocess.SubprocessError, OSError) as error:
+        # How it ended, and no more: what the other process says has people's names in it.
+        how = getattr(error, "returncode", None) or type(error).__name__
+        log.error("a statement could not be made: the other process ended with %s", how)
+        raise Refused("The statement could not be made. Try again in a minute.") from None
     return done.stdout
 
 

@@ -1,6 +1,7 @@
 """What staff do to customers, through the pages: by role, refused in words, once however often sent, undone."""
 
 import re
+import subprocess
 from datetime import date, timedelta
 from decimal import Decimal as D
 from urllib.parse import parse_qs, urlsplit
@@ -679,13 +680,31 @@ def test_a_statement_that_cannot_be_made_is_a_page_with_words(desk, form, query,
     assert words in page_of(statement(desk, form, **query))
 
 
-def test_a_statement_that_breaks_off_says_so_and_nothing_of_whom(desk, monkeypatch, caplog):
-    def broken(*args, **kwargs):
-        raise RuntimeError("Dana Haddad")
+@pytest.fixture(params=["breaks off", "takes too long"])
+def typesetter(request, monkeypatch):
+    """One that makes no PDF, and has names in what it says of that."""
 
-    monkeypatch.setattr("operations.actions.statements.statements_pdf", broken)
+    def broken(command, **kwargs):
+        if request.param == "takes too long":
+            raise subprocess.TimeoutExpired(command, 120)
+        raise subprocess.CalledProcessError(1, command, b"", b"error: Dana Haddad")
+
+    monkeypatch.setattr("operations.statements.subprocess.run", broken)
+
+
+def test_a_statement_that_breaks_off_says_so_and_nothing_of_whom(desk, typesetter, caplog):
     assert "could not be made. Try again" in page_of(statement(desk, "pdf", customer="CC-0001"))
-    assert "Dana" not in caplog.text and "RuntimeError" in caplog.text
+    assert "Dana" not in caplog.text and "a statement could not be made" in caplog.text
+
+
+def test_an_email_whose_statement_cannot_be_made_is_not_sent_and_says_so(desk, typesetter):
+    form = opened(desk, "send", customer="CC-0001", channel="email") | {"how": "send", "attach": "on", "text": "Kept"}
+    response = desk.post(act("send"), form)
+    assert response.status_code == 400
+    assert "The statement could not be made. Try again" in page_of(response) and "Kept" in page_of(response)
+    assert not mail.outbox and not Message.objects.exists()
+    form.pop("attach")
+    assert told(desk.post(act("send"), form)) == "E-mail sent to Dana Haddad."
 
 
 def test_statements_are_for_who_may_see_receivables_and_their_store(hala, as_):

@@ -250,10 +250,11 @@ def test_a_letter_that_our_fonts_lack_is_looked_for_among_the_servers(monkeypatc
     assert [a["system_fonts"] for a in asked] == [False, True]
 
 
-def test_what_goes_wrong_in_the_other_process_is_an_error(monkeypatch):
+def test_what_goes_wrong_in_the_other_process_is_refused_and_logged(monkeypatch, caplog):
     monkeypatch.setattr(statements, "_on_paper", lambda *_: {"lang": "en"})
-    with pytest.raises(RuntimeError, match="could not be made"):
+    with pytest.raises(services.Refused, match="could not be made. Try again"):
         statements_pdf([ENGLISH], BUSINESS)
+    assert "the other process ended with 1" in caplog.text
 
 
 HOSTILE = [
