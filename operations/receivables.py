@@ -21,15 +21,14 @@ from analytics.dashboards import frame
 from analytics.receivables import AGING, LAST_DAYS
 from analytics.receivables import performance as performance_of
 from etl.errors import MoonwalkError
+from operations.finding import Sought
 from operations.models import Customer, Level, Payment
 from operations.money import NOTHING, Promise, Standing, balance, level_of
-from operations.phones import phone_key
 from operations.scope import orders_for, payments_for
 from operations.standing import LastPromise, last_promises
 
 CONSUMERS, BUSINESS = "consumers", "business"
 NOBODY, ME = "nobody", "me"
-LEAST_DIGITS = 4  # of a number that is sought among phones: fewer are in nearly every one
 MANY = 500  # customers above which promises are asked for as a whole
 
 
@@ -355,14 +354,14 @@ def is_due(debt: Debt, today: date) -> bool:
 def _rows(chosen: Iterable[Debt], filters: Filters) -> list[Row]:
     """Lines of these customers, or of their orders: of the age and amount wanted, and found."""
     rows = (Row(debt, order) for debt in chosen for order in (debt.orders if filters.by_order else (None,)))
-    finds = _finder(filters.search) if filters.search else None
+    sought = Sought(filters.search)
     return [
         row
         for row in rows
         if (filters.least is None or row.balance >= filters.least)
         and (row.order is None or filters.store in ("", row.order.store))
         and (filters.age is None or _has_age(row, filters.age))
-        and (finds is None or finds(row))
+        and (not sought.text or _finds(sought, row))
     ]
 
 
@@ -370,24 +369,15 @@ def _has_age(row: Row, age: int) -> bool:
     return row.order.bucket == age if row.order else row.debt.aging[age] > 0
 
 
-def _finder(search: str) -> Callable[[Row], bool]:
-    """Is a row what is sought: by name, customer, order, or phone however it is written?"""
-    said = search.casefold()
-    digits = "".join(str(int(c)) for c in search if c.isdecimal())
-    written = bool(digits) and not set(search) - set("+()-/. 0123456789") - {c for c in search if c.isdecimal()}
-    key = phone_key(search) if written and len(digits) >= LEAST_DIGITS else ""
-
-    def finds(row: Row) -> bool:
-        debt = row.debt
-        orders = (row.order,) if row.order else debt.orders
-        return (
-            said in debt.name.casefold()
-            or said in debt.customer_id.casefold()
-            or any(said in order.order_id.casefold() for order in orders)
-            or (key != "" and (debt.phone_key.startswith(key) or digits in debt.phone_key))
-        )
-
-    return finds
+def _finds(sought: Sought, row: Row) -> bool:
+    """Is a row what is sought: by name, customer, order, or phone?"""
+    debt = row.debt
+    return (
+        sought.in_name(debt.name)
+        or sought.in_customer(debt.customer_id)
+        or any(sought.in_order(order.order_id) for order in ((row.order,) if row.order else debt.orders))
+        or sought.in_phone(debt.phone_key)
+    )
 
 
 def _sorted(rows: list[Row], by: str) -> list[Row]:

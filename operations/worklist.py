@@ -25,6 +25,7 @@ from analytics.pages import build_of, needs_data
 from analytics.receivables import AGING
 from analytics.tables import Column, Table, slug
 from etl.business import Store
+from operations.finding import clean
 from operations.models import Level
 from operations.money import NOTHING, Promise
 from operations.receivables import (
@@ -101,7 +102,7 @@ def read(request: HttpRequest) -> Place:
         "contact": said.get("contact") == NEVER and NEVER,
         "action": said.get("action") == DUE and DUE,
         "least": _amount(said.get("least", "")),
-        "q": said.get("q", "")[:FIND],
+        "q": clean(said.get("q", ""), listing.FIND),
         "sort": said.get("sort", "").removeprefix("-") in SORTS and said["sort"],
     }  # fmt: skip
     params = {name: str(value) for name, value in kept.items() if value}

@@ -1,7 +1,6 @@
 """What the desk's pages of the admin have in common: where a row leads, phones in searches, tables of what happened,
 and forms that services may refuse."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,13 +14,12 @@ from django.utils.http import urlencode
 from analytics.access import can_see, contacts_of
 from analytics.admin_lists import ListAdmin, link
 from analytics.dashboards import frame
+from analytics.listing import FIND
+from operations.finding import Sought, clean
 from operations.models import Order
-from operations.phones import phone_key
 from operations.services import Refused
 
 LATEST = 20  # rows of a table of what happened; a link leads to all
-DIGITS = 4  # of a phone's end are enough to look for it
-PHONE = re.compile(r"[\d\s()+/.\u0660-\u0669-]+")
 
 
 # Words ---------------------------------------------------------------------------------------------------------------
@@ -125,14 +123,16 @@ class DeskAdmin(ListAdmin):
         return way is not None and way not in contacts_of(request.user)
 
     def get_search_results(self, request, queryset, search_term):
-        """Rows that have every word in one of the fields, or whose phone it is."""
+        """Rows that have every word in one of the fields, or whose number or phone it is."""
         fields = self.get_search_fields(request)
         wanted = Q()
-        for word in search_term.replace("\x00", "").split():
+        sought = Sought(clean(search_term, FIND))
+        for word in sought.text.split():
             wanted &= _any(fields, word)
-        if self.phone_path and "phone" in contacts_of(request.user):
-            wanted |= _phone(self.phone_path, search_term)
-        return queryset.filter(wanted) if search_term.strip() else queryset, False
+        wanted |= _numbered(fields, sought)
+        if self.phone_path and "phone" in contacts_of(request.user) and (by_phone := sought.phones(self.phone_path)):
+            wanted |= by_phone
+        return queryset.filter(wanted) if sought.text else queryset, False
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
@@ -155,13 +155,13 @@ def _any(fields: Iterable[str], word: str) -> Q:
     return found
 
 
-def _phone(way: str, term: str) -> Q:
-    """Rows whose phone begins with the number, or ends with these digits; nothing for what is no number."""
-    digits = "".join(c for c in term if c.isdecimal())
-    if len(digits) < DIGITS or not PHONE.fullmatch(term):
-        return Q(pk__in=[])
-    found = Q(**{f"{way}__endswith": "".join(str(int(c)) for c in digits)})
-    return found | Q(**{f"{way}__startswith": phone_key(term)}) if phone_key(term) else found
+def _numbered(fields: Iterable[str], sought: Sought) -> Q:
+    """Rows of this customer's or order's number, however it is written."""
+    found = Q()
+    for field in fields:
+        number = {"customer_id": sought.customer, "order_id": sought.order}.get(field.rpartition("__")[2])
+        found |= Q(**{field: number}) if number else Q()
+    return found
 
 
 @dataclass(frozen=True)

@@ -84,14 +84,6 @@ def test_what_looks_like_part_of_a_pattern_is_only_text(dana):
         assert found(dana, text) == [], text
 
 
-@pytest.mark.parametrize(("text", "number"), [
-    ("m102", "M-00102"), ("M-00102", "M-00102"), ("h 7", "H-00007"), ("M-123456", "M-123456"), ("CC-1", ""),
-    ("102", ""), ("m-", ""),
-])  # fmt: skip
-def test_an_orders_number_however_it_is_written(text, number):
-    assert search.order_number(text) == number
-
-
 # --- Who may find --------------------------------------------------------------------------------------------------
 
 
