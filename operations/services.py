@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -248,8 +248,6 @@ def _void(payment: Payment, reason: str, user, request_key: UUID) -> tuple[Payme
         return payment.voided_by, False
     if not may_void(payment, user):
         raise PermissionDenied("Only your own payments of today can be undone with your account (void_payment).")
-    if Payment.objects.filter(order_id=payment.order_id, request_key=request_key).exists():
-        raise Refused("This form was sent before: open the page again.")
     counter = Payment(
         order_id=payment.order_id,
         amount=-payment.amount,
@@ -259,7 +257,7 @@ def _void(payment: Payment, reason: str, user, request_key: UUID) -> tuple[Payme
         note=reason,
         created_by=user,
         voids=payment,
-        request_key=request_key,
+        request_key=uuid5(request_key, str(payment.pk)),  # an order may have several payments, undone by one click
     )
     counter.save(force_insert=True)
     return counter, True
@@ -474,8 +472,6 @@ def _followup_add(
             return made
         fields["note"] = _text(fields.get("note"), 10_000, "The note")
         followup = FollowUp(customer=customer, order_id=order_id, request_key=request_key, **fields)
-        if order_id and not orders_for(user).filter(pk=order_id, customer=customer).exists():
-            raise Refused(f"{customer_id} has no order {order_id}.")
         return _followup_write(followup, user, [customer], only)
 
 
@@ -503,6 +499,9 @@ def _followup_write(
     if customers is None:
         customers = _lock(customers_for(user), [followup.customer_id], "customer")
     (customer,) = customers
+    order_id = followup.order_id
+    if order_id and not orders_for(user).filter(pk=order_id, customer=customer).exists():
+        raise Refused(f"{customer.pk} has no order {order_id}.")
     if new and followup.channel in CONTACT and customer.next_action_on is not None:
         followup.sets_next_action = True  # what was planned is done
     _complete(followup)
@@ -523,7 +522,7 @@ def _followup_write(
 
 def _promised_orders(followup: FollowUp, user, only: set[str] | None) -> list[Order]:
     """The open orders that a new promise is about; writes what they owe into it. Refused when it is less than that."""
-    found = list(Order.objects.filter(customer_id=followup.customer_id).outstanding())
+    found = list(orders_for(user).filter(customer_id=followup.customer_id).outstanding())
     found = [order for order in found if only is None or order.pk in only]
     owed = sum(_balances(found).values(), NOTHING)
     if followup.promise_amount is None or followup.promise_amount > owed:

@@ -5,6 +5,7 @@ from decimal import Decimal as D
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core import mail
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
@@ -100,6 +101,40 @@ def test_who_may_write(dana, people):
     with pytest.raises(Refused, match="There is no customer CC-0001"):
         note(people["farid"], "not mine")
     assert note(people["farid"], "mine", customer="CC-0002")
+
+
+# --- A person kept to a store --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(dana):
+    """Dana, kept to Hielo, where CC-0001 of Moon Walk owes 31.00 on one order."""
+    books.order("H-00202", "CC-0001", "31.00", date(2026, 2, 16), store="Hielo")
+    StoreAccess.objects.create(user=dana, store="Hielo")
+    return dana
+
+
+def test_a_promise_is_of_the_stores_orders_alone(kept):
+    with pytest.raises(Refused, match=r"Dhs 31\.01 is more than is owed: Dhs 31\.00\.$"):
+        promise(kept, "31.01")
+    with pytest.raises(Refused, match="CC-0001 owes nothing"):
+        promise(kept, "15", order_ids=["M-00104"])
+    row = promise(kept, "31")
+    assert (row.promise_balance, [*row.promised_orders.values_list("pk", flat=True)]) == (D("31.00"), ["H-00202"])
+
+
+def test_nothing_is_written_on_another_stores_order(kept, people):
+    for customer in (None, Customer.objects.get(pk="CC-0001")):
+        with pytest.raises(Refused, match="CC-0001 has no order M-00102"):
+            services.followup_save(
+                FollowUp(note="x", customer=customer, order=Order.objects.get(pk="M-00102")), user=kept)  # fmt: skip
+    assert services.followup_save(FollowUp(note="x", order=Order.objects.get(pk="H-00202")), user=kept).pk
+    his = note(people["root"], "His", order_id="M-00102")
+    his.note = "Mine"
+    kept.user_permissions.add(Permission.objects.get(codename="change_followup"))
+    with pytest.raises(Refused, match="CC-0001 has no order M-00102"):
+        services.followup_save(his, user=type(kept).objects.get(pk=kept.pk))
+    assert FollowUp.objects.get(pk=his.pk).note == "His"
 
 
 # --- Next action and who takes over --------------------------------------------------------------------------------

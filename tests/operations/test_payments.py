@@ -238,6 +238,16 @@ def test_several_are_undone_together_or_not_at_all(dana, people):
     assert balances() == {k: v for k, v in BEFORE.items() if k != "H-00201"}
 
 
+def test_parts_of_one_order_are_undone_together(dana):
+    parts = [services.customer_pay("CC-0001", D(amount), order_ids=["M-00102"], **paying(dana))[0]
+             for amount in ("5", "7.50")]  # fmt: skip
+    undo = {"reason": "wrong customer", "request_key": uuid4()}
+    made = services.payments_void([p.pk for p in parts], user=dana, **undo)
+    assert [(row.voids_id, row.amount) for row in made] == [(parts[0].pk, D("-5")), (parts[1].pk, D("-7.50"))]
+    assert services.payments_void([p.pk for p in parts], user=dana, **undo) == made
+    assert balances() == BEFORE
+
+
 def test_who_may_undo(dana, people):
     (hers,) = services.order_mark_paid(["M-00102"], **paying(dana))
     (his,) = services.order_mark_paid(["M-00104"], **paying(people["farid"]))
