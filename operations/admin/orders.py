@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+from django import forms
 from django.contrib import admin
 from django.db.models import F, Q
 from django.utils import timezone
@@ -50,6 +51,9 @@ def _before(due) -> Q:
 
 
 class PaidQuestion(Question):
+    """total: the sum that the person was shown; another one by then is refused."""
+
+    total = forms.DecimalField(widget=forms.HiddenInput)
     paid_on = Day(label="Paid on")
     reference = line("Reference", required=False, max_length=100, help_text="Receipt or transfer number.")
     note = text("Note", required=False, max_length=2000)
@@ -57,16 +61,16 @@ class PaidQuestion(Question):
     def __init__(self, request, rows, data=None):
         super().__init__(request, rows, data)
         self.fields["method"] = choice("Paid by", [(name, name) for name in services.payment_methods()])
-        self.order_fields(["request_key", "method", "paid_on", "reference", "note"])
+        self.order_fields(["request_key", "total", "method", "paid_on", "reference", "note"])
 
     def first(self, request, rows):
-        return {"paid_on": timezone.localdate()}
+        return {"paid_on": timezone.localdate(), "total": _owed(rows)}
 
 
 def mark_paid(request, rows, data) -> str:
     made = services.order_mark_paid(
         [row.pk for row in rows], method=data["method"], paid_on=data["paid_on"], reference=data["reference"],
-        note=data["note"], user=request.user, request_key=data["request_key"],
+        note=data["note"], user=request.user, request_key=data["request_key"], total=data["total"],
     )  # fmt: skip
     if not made:
         return "Nothing recorded: these orders owe nothing."
@@ -74,12 +78,14 @@ def mark_paid(request, rows, data) -> str:
             "Dashboards update shortly.")  # fmt: skip
 
 
+def _owed(rows) -> Decimal:
+    return sum((row.balance for row in rows), NOTHING)
+
+
 def _about(rows) -> str:
     owing = [row for row in rows if row.balance]
     settled = len(rows) - len(owing)
-    words = (
-        f"{counted(len(owing), 'order')} will be paid in full: {money(sum((row.balance for row in owing), NOTHING))}."
-    )
+    words = f"{counted(len(owing), 'order')} will be paid in full: {money(_owed(rows))}."
     return words + (f" {counted(settled, 'order')} owing nothing will be passed over." if settled else "")
 
 

@@ -83,6 +83,20 @@ def test_a_double_click_pays_once(as_, desk):
     assert answer.redirect_chain[-1][0] == url("order", "change", "M-00102")
 
 
+def test_no_other_sum_is_paid_than_the_one_that_was_shown(as_, desk):
+    """Shown: 35.00. Meanwhile Farid takes 5.00 for one of the two orders, so that they owe 30.00."""
+    client = as_("dana")
+    page = ticked(client, "order", "paid", "M-00102", "M-00104")
+    services.customer_pay("CC-0001", Decimal("5.00"), order_ids=["M-00104"], **books.paying(desk["farid"]))
+    answer = done(client, "order", "paid", page, **TODAY)
+    assert "Meanwhile these orders owe Dhs 30.00, no longer Dhs 35.00" in answer.content.decode()
+    assert Payment.objects.count() == 1
+    page = ticked(client, "order", "paid", "M-00102", "M-00104")
+    assert said(done(client, "order", "paid", page, **TODAY)) == [
+        "Recorded Dhs 30.00 for 2 orders. Dashboards update shortly."
+    ]
+
+
 def test_the_list_keeps_its_filters_after_an_action(as_, desk):
     client = as_("dana")
     here = url("order") + "?money=open&q=M-0010"
