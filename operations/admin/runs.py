@@ -52,7 +52,7 @@ class RefreshRunAdmin(ListAdmin):
     date_hierarchy = "started_at"
     list_about = "Each line is one time that the figures were made anew. Click one to see what went in and what didn't."
     list_before_template = "admin/operations/refreshrun/start.html"
-    change_form_outer_before_template = "admin/operations/buttons.html"
+    change_form_outer_before_template = "admin/operations/refreshrun/run.html"
     fieldsets = (
         (None, {"fields": ("live", "warning_list", ("trigger", "who", "as_of"),
                            ("started", "finished", "took"), ("build", "checked_only", "was_forced"))}),
@@ -130,7 +130,7 @@ class RefreshRunAdmin(ListAdmin):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
-            context["buttons"] = self.buttons(request, obj)
+            context |= {"buttons": self.buttons(request, obj), "may_start": self.may_start(request)}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def buttons(self, request, run: RefreshRun) -> list[Button]:

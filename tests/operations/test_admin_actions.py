@@ -170,6 +170,30 @@ def test_a_payment_that_makes_no_sense_is_refused_with_what_was_typed(as_, desk,
     assert not Payment.objects.exists()
 
 
+def undo_of(answer) -> dict:
+    """The form of the way back that a message in the admin offers: its address and its fields."""
+    page = answer.content.decode()
+    form = re.search(r'<form method="post" action="(/operations/act/[^"]*)">(.*?Undo</button>)', page, re.S)
+    found: dict = {}
+    for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', form[2]):
+        found.setdefault(name, []).append(html.unescape(value))
+    return {"url": form[1]} | found
+
+
+def test_what_was_done_from_the_admin_is_undone_in_its_message(as_, desk):
+    client, here = as_("dana"), url("customer", "change", "CC-0001")
+    pay = {"customer": "CC-0001", "order": ["M-00102"], "back": here, "request_key": str(uuid4())}
+    answer = client.post(reverse("act", args=["pay"]), pay | TODAY | {"amount": ""}, follow=True)
+    assert answer.redirect_chain[-1][0] == here
+    payment, back = Payment.objects.get(), undo_of(answer)
+    assert (back["url"], back["payment"], back["back"]) == (
+        reverse("act", args=["void-payment"]), [str(payment.pk)], [here])  # fmt: skip
+    assert "csrfmiddlewaretoken" in back
+    answer = client.post(back.pop("url"), back)
+    assert "Undo a payment" in answer.content.decode() and not payment.is_void, "it asks why first"
+    assert "Undo</button>" not in client.get(here).content.decode(), "a message is told once"
+
+
 # --- Payments are voided ---------------------------------------------------------------------------------------------
 
 

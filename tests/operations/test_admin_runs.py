@@ -166,6 +166,19 @@ def test_who_may_go_back(as_, people, first, second):
     assert not RefreshRun.objects.filter(trigger="rollback").exists()
 
 
+def test_a_refresh_is_started_from_a_runs_page_by_who_may(as_, people, first, monkeypatch):
+    """Nothing new came since: the new run says so. Dana looks at runs, and starts none."""
+    now(monkeypatch)
+    page = as_("root").get(url("change", first.pk)).content.decode()
+    form = re.search(rf'<form method="post" action="{url("start")}".*?</form>', page, re.S)[0]
+    assert "Refresh now" in form and 'name="csrfmiddlewaretoken"' in form
+    answer = as_("root").post(url("start"))
+    run = RefreshRun.objects.latest("started_at")
+    assert (answer["Location"], run.started_by, run.state) == (url("change", run.pk), people["root"], "nothing_new")
+    people["dana"].user_permissions.add(Permission.objects.get(codename="view_refreshrun"))
+    assert url("start") not in as_("dana").get(url("change", first.pk)).content.decode()
+
+
 def test_a_run_of_uploaded_files_says_so_and_leads_to_them(as_, people, first, data_dir, monkeypatch):
     monkeypatch.setattr(refresh.threading.Thread, "start", lambda self: None)
     folder = uploads.inputs.create(people["root"].pk)
@@ -203,6 +216,21 @@ def test_the_sidebar_leads_where_one_may_go(as_, name, there, absent):
     for link in links:
         if link.startswith("/admin/"):
             assert client.get(link).status_code == 200, link
+
+
+@pytest.mark.parametrize("name", ["dana", "root"])
+def test_the_search_of_every_page_is_in_the_admin_too(as_, name, data_dir):
+    for address in (reverse("admin:index"), reverse("admin:operations_customer_changelist")):
+        page = as_(name).get(address).content.decode()
+        form = re.search(rf'<form[^>]* action="{reverse("search")}" role="search".*?</form>', page, re.S)[0]
+        assert 'name="q"' in form and "method" not in form
+
+
+def test_the_search_is_not_for_who_may_open_no_customer(as_, people, data_dir):
+    people["noor"].is_staff = True
+    people["noor"].save()
+    page = as_("noor").get(reverse("admin:index"))
+    assert page.status_code == 200 and reverse("search") not in page.content.decode()
 
 
 def test_the_first_page_tells_what_waits(as_, people, data_dir):
