@@ -401,6 +401,21 @@ def test_a_workbook_by_order_says_what_it_shows(dana, golden_data):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("path", [LIST, PAID])
+def test_a_file_needs_no_build(dana, data_dir, path):
+    """Its rows are the database's; only the day that the data reaches to can't be said."""
+    services.customer_pay("CC-0002", D("30"), **paying(dana))
+    assert len(table(page_file(dana, "csv", path))) == 2, "a head, and Dana or what Omar paid"
+    sheet = load_workbook(io.BytesIO(page_file(dana, "xlsx", path)))["Figures"]
+    about = {row[0] for row in sheet.iter_rows(values_only=True)}
+    assert {"Page", "Day"} < about and "Data to" not in about
+
+
+def test_a_file_says_how_far_the_data_reaches_where_there_is_a_build(dana, golden_data):
+    sheet = load_workbook(io.BytesIO(page_file(dana, "xlsx")))["Figures"]
+    assert "Data to" in {row[0] for row in sheet.iter_rows(values_only=True)}
+
+
 def test_a_file_is_of_a_kept_person_s_store(dana, people, golden_data):
     assert [row[0] for row in table(page_file(people["hala"], "csv"))[1:]] == ["CC-0002"]
     services.customer_pay("CC-0001", D("35"), **paying(dana))
