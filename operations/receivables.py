@@ -457,59 +457,7 @@ def performance(user, store: str = "") -> Performance:
     )  # fmt: skip
 
 
-# Paid here, still unpaid in CleanCloud -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PaidHere:
-    """A payment taken here for an order that the export calls unpaid. total: of the order; left: what it still owes;
-    here: all that was paid here for it. in_export: the latest export has the order."""
-
-    payment_id: int
-    order_id: str
-    customer_id: str
-    name: str
-    store: str
-    total: Decimal
-    here: Decimal
-    left: Decimal
-    amount: Decimal
-    method: str
-    paid_on: date
-    reference: str
-    by: str
-    recorded_at: datetime
-    in_export: bool
-
-    @property
-    def settled(self) -> bool:
-        return not self.left
-
-
-def paid_here(user, store: str = "") -> list[PaidHere]:
-    """Every payment that CleanCloud doesn't know of yet, the oldest first: neither voided, nor of an order that the
-    export calls paid. One question."""
-    rows = payments_for(user, Payment.objects.filter(voids__isnull=True, voided_by__isnull=True, order__paid=False))
-    if store:
-        rows = rows.filter(order__store=store)
-    rows = list(
-        rows.order_by("paid_on", "pk").values_list(
-            "pk", "order_id", "order__customer_id", "order__customer__name", "order__customer__own_name",
-            "order__store", "order__total", "amount", "method", "paid_on", "reference", "created_by__username",
-            "created_at", "order__in_latest_export",
-        )
-    )  # fmt: skip
-    here: dict[str, Decimal] = {}
-    for row in rows:
-        here[row[1]] = here.get(row[1], NOTHING) + row[7]
-    return [
-        PaidHere(
-            pk, order_id, customer_id, (name if own is None else own) or customer_id, order_store, total,
-            here[order_id], max(NOTHING, total - here[order_id]), amount, method, paid_on, reference, by, at, known,
-        )
-        for (pk, order_id, customer_id, name, own, order_store, total, amount, method, paid_on, reference, by, at,
-             known) in rows
-    ]  # fmt: skip
+# Counted -------------------------------------------------------------------------------------------------------------
 
 
 def debtors(user, store: str = "") -> dict[str, int]:

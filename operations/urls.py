@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from operations import actions, search, views, worklist
+from operations import actions, paid_here, search, views, worklist
 
 urlpatterns = [
     path("upload/", views.upload, name="upload"),
@@ -15,8 +15,8 @@ urlpatterns = [
     # Who owes, and whom to call next
     path("receivables/", worklist.receivables, name="receivables"),
     path("receivables/export.<str:form>", worklist.receivables_export, name="receivables_export"),
-    path("receivables/paid-here/", worklist.paid, name="paid_here"),
-    path("receivables/paid-here/export.<str:form>", worklist.paid_export, name="paid_here_export"),
+    path("receivables/paid-here/", paid_here.page, name="paid_here"),
+    path("receivables/paid-here/export.<str:form>", paid_here.export, name="paid_here_export"),
     # A customer or an order, from every page
     path("search/", search.search, name="search"),
     # What is done to customers, and their statements

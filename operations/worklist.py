@@ -1,14 +1,16 @@
-"""The worklist and "Paid here, still unpaid in CleanCloud" as pages and files. Every state is an address.
+"""The worklist as a page and a file. Every state is an address.
 
 operations/receivables/?group&view&store&age&area&level&assigned&promise&contact&action&least&q&sort&p
-operations/receivables/paid-here/?store&method&q&sort
+
+What it shares with the list "Paid here": Address, stores_of, tabs, as_file and the words for money and days.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from typing import ClassVar, Self
 from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
@@ -29,7 +31,7 @@ from etl.business import Store
 from etl.errors import MoonwalkError
 from operations.finding import clean
 from operations.models import Level
-from operations.money import NOTHING, Promise
+from operations.money import Promise
 from operations.receivables import (
     BUSINESS,
     CONSUMERS,
@@ -39,14 +41,11 @@ from operations.receivables import (
     Debt,
     Figures,
     Filters,
-    PaidHere,
     Performance,
     Row,
     Worklist,
-    debtors,
     figures,
     is_due,
-    paid_here,
     performance,
     to_key_in,
     worklist,
@@ -55,7 +54,6 @@ from operations.services import TOO_MUCH
 
 log = logging.getLogger(__name__)
 PAGE = 50  # rows
-FIND = 80  # characters that are sought
 ORDERS = "orders"  # the view by order
 NEVER, DUE = "never", "due"
 AGES = {slug(name): i for i, name in enumerate(AGING)}
@@ -69,18 +67,32 @@ BY = {  # what the list of sorts offers; a column's head sorts by any of receiva
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a reader is: what the address says, checked. params: as it says it, the usual left out."""
+class Address:
+    """Where a reader is in a list of the desk: what the address says, checked. params: as it says it, the usual left
+    out. named: the page's name among urls.py; its file's has "_export" behind it."""
 
-    filters: Filters
     params: Mapping[str, str]
     page: int
+    named: ClassVar[str]
 
     def url(self, form: str = "", **other: str | None) -> str:
         """The address of this place, or of one that differs; None leaves a parameter out. form: as a file."""
         said = urlencode({k: v for k, v in (self.params | other).items() if v})
-        path = reverse("receivables_export", args=[form]) if form else reverse("receivables")
+        path = reverse(f"{self.named}_export", args=[form]) if form else reverse(self.named)
         return f"{path}?{said}" if said else path
+
+    def turned_to(self, page: int) -> Self:
+        """The same list on another page of it."""
+        params = {k: v for k, v in self.params.items() if k != "p"} | ({"p": str(page)} if page > 1 else {})
+        return replace(self, page=page, params=params)
+
+
+@dataclass(frozen=True)
+class Place(Address):
+    """Where a reader is in the worklist."""
+
+    filters: Filters
+    named = "receivables"
 
 
 def stores_of(user) -> list[Store]:
@@ -109,7 +121,7 @@ def read(request: HttpRequest) -> Place:
         "sort": said.get("sort", "").removeprefix("-") in SORTS and said["sort"],
     }  # fmt: skip
     params = {name: str(value) for name, value in kept.items() if value}
-    return Place(_filters(params, stores), params, listing.read_page(said.get("p", "")))
+    return Place(params, listing.read_page(said.get("p", "")), _filters(params, stores))
 
 
 def _filters(params: Mapping[str, str], stores: Mapping[str, str]) -> Filters:
@@ -385,7 +397,7 @@ def receivables(request: HttpRequest) -> HttpResponse:
     filters = place.filters
     found = worklist(user, today, filters)
     number = place.page if (place.page - 1) * PAGE < len(found.rows) else 1
-    place = replace(place, page=number, params=dict(place.params) | ({"p": str(number)} if number > 1 else {}))
+    place = place.turned_to(number)
     rights, opens, back = rights_of(user), access.can_see(user, "customer"), place.url()
     shown = [_row(row, found, rights, opens, back) for row in found.rows[(number - 1) * PAGE : number * PAGE]]
     table = Table("worklist", "Who owes", _columns(filters), tuple(shown), total=len(found.rows))
@@ -403,7 +415,7 @@ def receivables(request: HttpRequest) -> HttpResponse:
         "rights": rights,
         "back": back,
         "figures": _figures(figures(user, found), speed),
-        "tabs": _tabs(place, found.counts, to_key_in(user, filters.store), filters.group),
+        "tabs": tabs(place, found.counts, to_key_in(user, filters.store), filters.group),
         "views": [
             {"label": label, "url": place.url(view=view, sort=None, p=None), "here": filters.by_order == bool(view)}
             for view, label in (("", "By customer"), (ORDERS, "By order"))
@@ -424,7 +436,7 @@ def receivables(request: HttpRequest) -> HttpResponse:
     return render(request, "operations/receivables.html", context)
 
 
-def _tabs(place: Place, counts: Mapping[str, int], keyed: int, here: str) -> list[dict]:
+def tabs(place: Place, counts: Mapping[str, int], keyed: int, here: str) -> list[dict]:
     """The parts of the desk: label, count, url, here."""
     paid = reverse("paid_here") + (f"?store={place.params['store']}" if "store" in place.params else "")
     other = dict.fromkeys(("area", "level", "p"))
@@ -505,133 +517,3 @@ def receivables_export(request: HttpRequest, form: str) -> HttpResponse:
     }  # fmt: skip
     name = "-".join(filter(None, ("receivables", place.params.get("group"), place.params.get("view"), f"{today}")))
     return as_file(request, table, form, name, about)
-
-
-# Paid here, still unpaid in CleanCloud -----------------------------------------------------------------------------
-
-PAID = (
-    Column("order", "Order"), Column("customer", "Customer"), Column("store", "Store"),
-    Column("amount", "Paid here", "money"), Column("total", "Order total", "money"), Column("method", "Method"),
-    Column("day", "Paid on", "date"), Column("reference", "Reference"), Column("by", "Recorded by"),
-)  # fmt: skip
-PAID_SORTS: dict[str, Callable[[PaidHere], object]] = {
-    "order": lambda p: p.order_id, "customer": lambda p: p.name.casefold(), "store": lambda p: p.store,
-    "amount": lambda p: p.amount, "total": lambda p: p.total, "method": lambda p: p.method,
-    "day": lambda p: p.paid_on, "reference": lambda p: p.reference.casefold(), "by": lambda p: p.by,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PaidPlace:
-    """Where a reader of that list is."""
-
-    store: str
-    params: Mapping[str, str]
-
-    def url(self, form: str = "", **other: str | None) -> str:
-        said = urlencode({k: v for k, v in (self.params | other).items() if v})
-        path = reverse("paid_here_export", args=[form]) if form else reverse("paid_here")
-        return f"{path}?{said}" if said else path
-
-
-def _read_paid(request: HttpRequest) -> PaidPlace:
-    said = {k: v.strip() for k, v in request.GET.items()}
-    stores = {s.slug: s.name for s in stores_of(request.user)}
-    kept = {
-        "store": said.get("store") in stores and said["store"],
-        "method": said.get("method", "")[:40],
-        "q": said.get("q", "")[:FIND],
-        "sort": said.get("sort", "").removeprefix("-") in PAID_SORTS and said["sort"],
-    }
-    params = {name: value for name, value in kept.items() if value}
-    return PaidPlace(stores.get(params.get("store", ""), ""), params)
-
-
-def _paid_parts(every: list[PaidHere], params: Mapping[str, str]) -> list[dict]:
-    """What is to be keyed in, apart from what is only partly paid and from what the export no longer has."""
-    said, by = params.get("q", "").casefold(), params.get("sort", "")
-    rows = [
-        p for p in every
-        if params.get("method", p.method) == p.method
-        and any(said in text.casefold() for text in (p.order_id, p.customer_id, p.name, p.reference, p.by))
-    ]  # fmt: skip
-    if by:
-        rows.sort(key=PAID_SORTS[by.removeprefix("-")], reverse=by.startswith("-"))
-    parts = (
-        ("settled", "To mark as paid in CleanCloud", "Settled here. Each goes from this list by itself once an export "
-         "says that it is paid.", lambda p: p.in_export and p.settled),
-        ("part", "Paid in part", "Something is still owed: nothing to mark as paid yet. If CleanCloud should show "
-         "what came in, note it there.", lambda p: p.in_export and not p.settled),
-        ("gone", "No longer in the export", "Paid here, but the latest export has no such order: look in CleanCloud "
-         "whether it was deleted or given another number.", lambda p: not p.in_export),
-    )  # fmt: skip
-    found = []
-    for key, title, note, belongs in parts:
-        mine = [p for p in rows if belongs(p)]
-        found.append({
-            "key": key, "title": title, "note": note, "rows": mine, "orders": len({p.order_id for p in mine}),
-            "total": sum((p.amount for p in mine), NOTHING),
-        })  # fmt: skip
-    return found
-
-
-@access.page_required("receivables")
-@require_GET
-def paid(request: HttpRequest) -> HttpResponse:
-    """Payments taken here that somebody still has to mark in CleanCloud."""
-    user, today, place = request.user, timezone.localdate(), _read_paid(request)
-    every = paid_here(user, place.store)
-    parts = _paid_parts(every, place.params)
-    counts = debtors(user, place.store)
-    methods = sorted({p.method for p in every} | ({place.params["method"]} if "method" in place.params else set()))
-    selects = [
-        ("store", "Store", {"": "All stores"} | {s.slug: s.name for s in stores_of(user)}),
-        ("method", "Method", {"": "All methods"} | {m: m for m in methods}),
-    ]
-    opens = access.can_see(user, "customer")
-    for part in parts:
-        part["total"] = money(part["total"])
-        part["rows"] = [
-            {"paid": p, "amount": money(p.amount), "total": money(p.total), "left": money(p.left),
-             "day": day_words(p.paid_on, today), "url": reverse("customer", args=[p.customer_id]) if opens else ""}
-            for p in part["rows"]
-        ]  # fmt: skip
-    sort = place.params.get("sort", "")
-    table = Table("paid", "Paid here", PAID, ())
-    context = {
-        "here": "receivables", "place": place, "only": access.store_of(user), "today": today,
-        "parts": [part for part in parts if part["rows"] or part["key"] == "settled"],
-        "tabs": _tabs(Place(Filters(), {k: v for k, v in place.params.items() if k == "store"}, 1), counts,
-                      to_key_in(user, place.store), "paid"),
-        "heads": listing.listing(table, place.url, sort.removeprefix("-"), sort.startswith("-"), 1).heads,
-        "choices": [
-            {"name": name, "label": label, "options": [(v, w, v == place.params.get(name, "")) for v, w in of.items()]}
-            for name, label, of in selects if len(of) > 2 or place.params.get(name)
-        ],
-        "narrowed": any(k != "sort" for k in place.params), "clear": reverse("paid_here"),
-        "kept": [(k, v) for k, v in place.params.items() if k in ("q", "sort")],
-        "searched": [(k, v) for k, v in place.params.items() if k != "q"],
-        "exports": exports.links(lambda form: place.url(form=form)),
-    }  # fmt: skip
-    return render(request, "operations/paid_here.html", context)
-
-
-@access.page_required("receivables")
-@require_GET
-def paid_export(request: HttpRequest, form: str) -> HttpResponse:
-    """The same list as a file: what is to be keyed in first, then what is paid in part, then what the export lost."""
-    place, today = _read_paid(request), timezone.localdate()
-    parts = _paid_parts(paid_here(request.user, place.store), place.params)
-    columns = (*PAID[:2], Column("customer_id", "Customer number"), *PAID[2:5], Column("left", "Still owed", "money"),
-               *PAID[5:], Column("what", "What to do"))  # fmt: skip
-    rows = tuple(
-        {"order": p.order_id, "customer": p.name, "customer_id": p.customer_id, "store": p.store, "amount": p.amount,
-         "total": p.total, "left": p.left, "method": p.method, "day": p.paid_on, "reference": p.reference, "by": p.by,
-         "what": part["title"]}
-        for part in parts for p in part["rows"]
-    )  # fmt: skip
-    table = Table("paid-here", "Paid here, still unpaid in CleanCloud", columns, rows)
-    about = {"Page": "Who owes", "Day": f"{today.day} {today:%b %Y}",
-             "Store": access.store_of(request.user) or place.store, "Method": place.params.get("method"),
-             "Found by": place.params.get("q")}  # fmt: skip
-    return as_file(request, table, form, f"paid-here-{today}", about)

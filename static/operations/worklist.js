@@ -70,7 +70,8 @@ document.addEventListener("DOMContentLoaded", () => {
     try { kept = JSON.parse(localStorage.getItem(place)) || {}; } catch { /* no storage: ticks last as long as the page */ }
     const tell = () => {
       const done = boxes.filter((box) => box.checked).length;
-      document.querySelector("[data-ticked]").textContent = done ? `${done} of ${boxes.length} ticked off.` : "";
+      const said = document.querySelector("[data-ticked]");
+      said.textContent = done ? `${done} of ${boxes.length}${said.dataset.ticked} ticked off.` : "";
       boxes.forEach((box) => box.closest("tr").classList.toggle("done", box.checked));
     };
     boxes.forEach((box) => {

@@ -61,3 +61,16 @@ def worked(everybody, people, at):
     services.assign(["CC-0011"], people["farid"], user=everybody)
     at(TODAY)
     return everybody
+
+
+@pytest.fixture
+def see(client):
+    """see(user, q="dana") is the HTML of the worklist, or of another path, for a person."""
+
+    def ask(user, path="/operations/receivables/", **params) -> str:
+        client.force_login(user)
+        response = client.get(path, params)
+        assert response.status_code == 200
+        return response.content.decode()
+
+    return ask

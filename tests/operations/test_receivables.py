@@ -14,7 +14,7 @@ from analytics import access, queries
 from analytics.dashboards import frame
 from analytics.receivables import Ledger
 from operations import services
-from operations.models import Customer, Order, Payment
+from operations.models import Customer, Order
 from operations.money import Promise
 from operations.receivables import (
     BUSINESS,
@@ -25,9 +25,7 @@ from operations.receivables import (
     debt_of,
     debtors,
     figures,
-    paid_here,
     performance,
-    to_key_in,
     worklist,
 )
 from tests.operations import books
@@ -382,35 +380,3 @@ def test_a_desk_without_a_build_works_on(dana, data_dir):
     found = performance(dana)
     assert (found.dso, found.effectiveness) == (None, None)
     assert found.why
-
-
-# Paid here, still unpaid in CleanCloud -----------------------------------------------------------------------------
-
-
-def test_what_is_paid_here_and_not_there(everybody, people):
-    """Dana's M-00104 (15.00) is settled by 5.00 and 10.00, her M-00102 in part; Omar's is settled at Hielo; Amal's was
-    voided; Badr's is known to the export; Carla's is no longer in it."""
-    pay = lambda who, amount, **more: services.customer_pay(who, D(amount), **paying(everybody, **more))  # noqa: E731
-    pay("CC-0001", "5", reference="A1")
-    pay("CC-0001", "14", method="Terminal")
-    pay("CC-0002", "30")
-    services.payment_void(pay("CC-0010", "200")[0].pk, reason="slip", user=everybody, request_key=uuid4())
-    pay("CC-0011", "40")
-    pay("CC-0012", "60")
-    Order.objects.filter(pk="M-00011").update(paid=True)
-    Order.objects.filter(pk="M-00012").update(in_latest_export=False)
-    found = [(p.order_id, p.amount, p.here, p.left, p.method, p.reference, p.settled, p.in_export)
-             for p in paid_here(everybody)]  # fmt: skip
-    assert found == [
-        ("M-00104", D("5.00"), D("15.00"), D("0.00"), "Cash", "A1", True, True),
-        ("M-00104", D("10.00"), D("15.00"), D("0.00"), "Terminal", "", True, True),
-        ("M-00102", D("4.00"), D("4.00"), D("16.00"), "Terminal", "", False, True),
-        ("H-00201", D("30.00"), D("30.00"), D("0.00"), "Cash", "", True, True),
-        ("M-00012", D("60.00"), D("60.00"), D("0.00"), "Cash", "", True, False),
-    ]
-    assert to_key_in(everybody) == 2, "M-00104 and H-00201"
-    assert [p.order_id for p in paid_here(people["hala"])] == ["H-00201"]
-    assert to_key_in(people["hala"]) == to_key_in(everybody, "Hielo") == 1
-    Order.objects.update(paid=True)
-    assert (paid_here(everybody), to_key_in(everybody)) == ([], 0), "empties itself as the exports catch up"
-    assert Payment.objects.count() == 8

@@ -1,13 +1,11 @@
 """The pages of the worklist and of "Paid here": what they show to whom, which address they are at, their files."""
 
-import csv
 import io
 import re
 import time
 from datetime import date, timedelta
 from decimal import Decimal as D
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -18,43 +16,15 @@ from openpyxl import load_workbook
 
 from analytics import access
 from operations import services
-from operations.models import Customer, FollowUp, Order, Payment
+from operations.models import Customer, FollowUp, Order
 from operations.worklist import PAGE, day_words
 from tests.analytics import reading
 from tests.analytics.reading import words
 from tests.operations import books
 from tests.operations.books import TODAY, paying, promise
+from tests.operations.pages import LIST, PAID, links, names, page_file, rows, table
 
 pytestmark = pytest.mark.django_db
-LIST, PAID = "/operations/receivables/", "/operations/receivables/paid-here/"
-
-
-@pytest.fixture
-def see(client):
-    """see(user, q="dana") is the HTML of the worklist for a person."""
-
-    def ask(user, path=LIST, **params) -> str:
-        client.force_login(user)
-        response = client.get(path, params)
-        assert response.status_code == 200
-        return response.content.decode()
-
-    return ask
-
-
-def rows(html: str) -> list[dict[str, str]]:
-    """The rows of the page: "name", and each cell by its label."""
-    found = []
-    for row in re.findall(r"<tr data-row.*?</tr>", html, re.S):
-        cells = {"name": words(re.search(r"<th.*?</th>", row, re.S)[0])}
-        said = re.findall(r'<td[^>]*data-label="([^"]+)">(.*?)</td>', row, re.S)
-        cells |= {label: words(text) for label, text in said}
-        found.append(cells)
-    return found
-
-
-def names(html: str) -> list[str]:
-    return re.findall(r"data-open><bdi>(.*?)</bdi>", html)
 
 
 def shown_figures(html: str) -> dict[str, tuple[str, str]]:
@@ -66,14 +36,6 @@ def shown_figures(html: str) -> dict[str, tuple[str, str]]:
 def chips(html: str) -> dict[str, str]:
     """What narrows the list: words -> the address without it."""
     return reading.chips("".join(re.findall(r'<p class="chips".*?</p>', html, re.S)))
-
-
-def links(html: str, label: str) -> str:
-    """The address of the link with these words."""
-    return next(
-        url.replace("&amp;", "&") for url, text in re.findall(r'<a href="([^"]+)"[^>]*>(.*?)</a>', html, re.S)
-        if words(text) == label
-    )  # fmt: skip
 
 
 # The list ----------------------------------------------------------------------------------------------------------
@@ -352,21 +314,6 @@ def test_ten_thousand_open_orders_stay_fast(dana, client, golden_data):
 # Files -------------------------------------------------------------------------------------------------------------
 
 
-def page_file(user, form: str, path=LIST, **params) -> bytes:
-    from django.test import Client
-
-    client = Client()
-    client.force_login(user)
-    response = client.get(f"{path}export.{form}", params)
-    assert response.status_code == 200
-    assert response["Cache-Control"] == "private, no-store"
-    return response.content
-
-
-def table(content: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
-
-
 def test_a_file_has_what_is_listed_on_every_page(worked, golden_data):
     for i in range(PAGE):
         books.customer(f"CC-1{i:03}", f"Person {i:03}")
@@ -427,76 +374,3 @@ def test_a_form_nobody_knows_is_not_found(dana, client, golden_data):
     assert client.get(f"{LIST}export.pdf").status_code == 404
     assert client.get(f"{PAID}export.pdf").status_code == 404
     assert client.post(LIST).status_code == 405
-
-
-# Paid here, still unpaid in CleanCloud -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def keyed(everybody):
-    """Dana's M-00104 is settled by Cash, her M-00102 in part; Omar's by Terminal at Hielo; Badr's is gone."""
-    for who, amount, more in (
-        ("CC-0001", "19", {"reference": "R-7"}), ("CC-0002", "30", {"method": "Terminal"}), ("CC-0011", "40", {}),
-    ):  # fmt: skip
-        services.customer_pay(who, D(amount), **paying(everybody, **more))
-    Order.objects.filter(pk="M-00011").update(in_latest_export=False)
-    return everybody
-
-
-def parts(html: str) -> dict[str, list[dict]]:
-    found = re.findall(r'<section class="card table paid-part" id="(\w+)">(.*?)</section>', html, re.S)
-    return {key: rows(section) for key, section in found}
-
-
-def test_paid_here_is_told_apart(keyed, see):
-    html = see(keyed, PAID)
-    found = parts(html)
-    assert found["settled"] == [
-        {"name": "M-00104", "Customer": "Dana Haddad CC-0001", "Store": "Moon Walk", "Paid here": "Dhs 15.00",
-         "Order total": "Dhs 15.00", "Method": "Cash", "Paid on": "today", "Reference": "R-7", "Recorded by": "dana"},
-        {"name": "H-00201", "Customer": "Omar Saleh CC-0002", "Store": "Hielo", "Paid here": "Dhs 30.00",
-         "Order total": "Dhs 30.00", "Method": "Terminal", "Paid on": "today", "Reference": "–", "Recorded by": "dana"},
-    ]  # fmt: skip
-    assert [(r["name"], r["Paid here"], r["Order total"]) for r in found["part"]] == [
-        ("M-00102", "Dhs 4.00", "Dhs 20.00 Dhs 16.00 still owed"),
-    ]  # fmt: skip
-    assert [r["name"] for r in found["gone"]] == ["M-00011"]
-    assert "2 orders, together Dhs 45.00" in html
-    assert "Ticks are kept in this browser alone" in html
-    ticks = {int(pk) for pk in re.findall(r'data-tick="(\d+)"', html)}
-    assert ticks == set(Payment.objects.filter(order__in=["M-00104", "H-00201"]).values_list("pk", flat=True))
-
-
-def test_paid_here_is_narrowed_sorted_and_empties_itself(keyed, see):
-    assert [r["name"] for r in parts(see(keyed, PAID, sort="-amount"))["settled"]] == ["H-00201", "M-00104"]
-    assert [r["name"] for r in parts(see(keyed, PAID, method="Terminal"))["settled"]] == ["H-00201"]
-    assert [r["name"] for r in parts(see(keyed, PAID, store="moon-walk"))["settled"]] == ["M-00104"]
-    assert parts(see(keyed, PAID, q="r-7")).keys() == {"settled", "part"}
-    assert "Nothing fits" in see(keyed, PAID, q="nobody")
-    tab = re.compile(r"still unpaid in CleanCloud <span class=\"n\">(\d+)</span>")
-    assert tab.search(see(keyed))[1] == "2"
-    Order.objects.filter(pk__in=["M-00104", "H-00201"]).update(paid=True)
-    html = see(keyed, PAID)
-    assert parts(html)["settled"] == []
-    assert "Nothing to do" in html
-    assert tab.search(html)[1] == "0"
-
-
-def test_paid_here_as_a_file(keyed, golden_data):
-    head, *found = table(page_file(keyed, "csv", PAID, sort="order"))
-    said = [dict(zip(head, row, strict=True)) for row in found]
-    columns = ("Order", "Customer number", "Paid here (Dhs)", "Still owed (Dhs)", "Method", "What to do")
-    assert [tuple(row[c] for c in columns) for row in said] == [
-        ("H-00201", "CC-0002", "30.00", "0.00", "Terminal", "To mark as paid in CleanCloud"),
-        ("M-00104", "CC-0001", "15.00", "0.00", "Cash", "To mark as paid in CleanCloud"),
-        ("M-00102", "CC-0001", "4.00", "16.00", "Cash", "Paid in part"),
-        ("M-00011", "CC-0011", "40.00", "0.00", "Cash", "No longer in the export"),
-    ]  # fmt: skip
-    assert said[0]["Paid on"] == "2026-03-10"
-
-
-def test_a_void_takes_it_off_again(keyed, see):
-    payment = Payment.objects.get(order="H-00201")
-    services.payment_void(payment.pk, reason="slip", user=keyed, request_key=uuid4())
-    assert [r["name"] for r in parts(see(keyed, PAID))["settled"]] == ["M-00104"]
-    assert timezone.localdate() == TODAY
