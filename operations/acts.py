@@ -10,15 +10,14 @@ from datetime import timedelta
 from decimal import Decimal
 from urllib.parse import urlencode
 
-from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.utils import timezone
 
-from analytics.access import ROLES, contacts_of
+from analytics.access import contacts_of
 from analytics.dashboards import frame
 from operations import forms, services
 from operations.models import (
@@ -374,9 +373,7 @@ class Assign(Act):
 
     def read(self) -> None:
         super().read()
-        opening = [role for role, pages in ROLES.items() if "receivables" in pages]
-        people = get_user_model().objects.filter(Q(is_superuser=True) | Q(groups__name__in=opening), is_active=True)
-        self.people = {str(p.pk): p for p in people.distinct().order_by("username").prefetch_related("groups")}
+        self.people = {str(person.pk): person for person in services.people_who_work_the_list()}
 
     def initial(self) -> dict:
         return {"to": str(self.user.pk)}
@@ -386,7 +383,9 @@ class Assign(Act):
 
     def do(self, data: dict) -> Done:
         to = self.people.get(data["to"])
-        made = services.assign([c.pk for c in self.customers], to, user=self.user)
+        made = services.assign(
+            [c.pk for c in self.customers], to, user=self.user, request_key=data["request_key"]
+        )  # fmt: skip
         verb = "is" if self.single else "are"
         text = f"{who(self.customers)} {verb} assigned to {forms.name_of(to) if to else 'nobody'}."
         return Done(text, _undo_of(made))
@@ -409,10 +408,9 @@ class NextAction(Act):
 
     def do(self, data: dict) -> Done:
         made = services.next_action_set(
-            [c.pk for c in self.customers], data["on"], user=self.user, note=data["note"]
+            [c.pk for c in self.customers], data["on"], user=self.user, note=data["note"],
+            request_key=data["request_key"],
         )  # fmt: skip
-        if not made and data["note"]:
-            return Done("It was planned so already; what to do was not written down: add a note.", level="warning")
         if data["on"] is None:
             return Done(f"Nothing is planned for {who(self.customers)} any more.", _undo_of(made))
         return Done(f"Next action for {who(self.customers)}: {day_words(data['on'], 'en')}.", _undo_of(made))

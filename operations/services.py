@@ -8,6 +8,7 @@ Locks are taken on customers or on orders, never on both, always in the order of
 A run's functions guard its state: a run that somebody else has ended meanwhile is never written again.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -16,6 +17,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
@@ -414,50 +416,82 @@ def promise_record(
     """Record that a customer promised to pay an amount by a day, of what they owe now (of `order_ids` alone when
     given). The newest promise of a customer is the one that counts. Refused for a day gone by or more than is owed."""
     amount = _amount(amount)
-    if on < timezone.localdate():
-        raise Refused(f"{_day(on)} has gone by.")
     return _followup_add(
         customer_id, user, request_key, note=note, channel=channel, outcome=Outcome.PROMISED, promise_amount=amount,
         promise_on=on, next_action_on=next_action_on, only=None if order_ids is None else set(order_ids),
     )  # fmt: skip
 
 
-def next_action_set(customer_ids: Iterable[str], on: date | None, *, user, note: str = "") -> list[FollowUp]:
-    """Plan the next action for these customers, or none any more (on=None). Returns what was written: nothing for
-    those of whom it is so already."""
-    if on is not None and on < timezone.localdate():
-        raise Refused(f"{_day(on)} has gone by.")
+def next_action_set(
+    customer_ids: Iterable[str], on: date | None, *, user, note: str = "", request_key: UUID | None = None
+) -> list[FollowUp]:
+    """Plan the next action for these customers, or none any more (on=None). Returns what was written: without a note
+    nothing for those of whom it is so already. The same request_key again gives what it wrote the first time."""
     with _writing(user, "add_followup"):
-        customers = [c for c in _lock(customers_for(user), customer_ids, "customer") if c.next_action_on != on]
-        return [
-            _followup_write(
-                FollowUp(
-                    customer=customer,
-                    note=_text(note, 2000, "The note"),
-                    next_action_on=on,
-                    sets_next_action=True,
-                ),
-                user,
-                [customer],
-            )
-            for customer in customers
-        ]
-
-
-def assign(customer_ids: Iterable[str], to, *, user) -> list[FollowUp]:
-    """Give these customers to a person (to=None: to nobody). Returns what was written: nothing for those who are
-    theirs already. Refused for somebody who can't open the worklist."""
-    with _writing(user, "assign_customer"):
-        if to is not None and not can_see(to, "receivables"):
-            raise Refused(f"{to.get_username()} can't open the worklist.")
         customers = _lock(customers_for(user), customer_ids, "customer")
+        note = _text(note, 2000, "The note")
+        if made := _written_before(customers, request_key, next_action_on=on, note=note):
+            return made
+        _not_gone_by(on)
+        return _write_together(
+            [
+                FollowUp(customer=customer, note=note, next_action_on=on, sets_next_action=True)
+                for customer in customers
+                if note or customer.next_action_on != on
+            ],
+            user,
+            request_key,
+        )
+
+
+def people_who_work_the_list() -> list:
+    """Whom a customer may be given to: everybody at work who may open the worklist, by name."""
+    people = get_user_model().objects.filter(is_active=True).prefetch_related("groups").order_by("username")
+    return [person for person in people if can_see(person, "receivables")]
+
+
+def assign(customer_ids: Iterable[str], to, *, user, request_key: UUID | None = None) -> list[FollowUp]:
+    """Give these customers to a person (to=None: to nobody). Returns what was written: nothing for those who are
+    theirs already; the same request_key again gives what it wrote the first time. Refused for somebody who can't open
+    the worklist, or isn't at work any more."""
+    with _writing(user, "assign_customer"):
+        customers = _lock(customers_for(user), customer_ids, "customer")
+        if made := _written_before(customers, request_key, assigned_to_id=to.pk if to else None):
+            return made
+        if to is not None and not (to.is_active and can_see(to, "receivables")):
+            raise Refused(f"{to.get_username()} can't open the worklist.")
         if to is not None and customers_for(to).filter(pk__in=[c.pk for c in customers]).count() < len(customers):
             raise Refused(f"{to.get_username()} is kept to a store and doesn't see all of these customers.")
-        return [
-            _followup_write(FollowUp(customer=customer, assigned_to=to, sets_assignee=True), user, [customer])
-            for customer in customers
-            if customer.assigned_to_id != (to.pk if to else None)
-        ]
+        return _write_together(
+            [
+                FollowUp(customer=customer, assigned_to=to, sets_assignee=True)
+                for customer in customers
+                if customer.assigned_to_id != (to.pk if to else None)
+            ],
+            user,
+            request_key,
+        )
+
+
+def _written_before(customers: list[Customer], request_key: UUID | None, **said) -> list[FollowUp]:
+    """What this request wrote on these locked customers the first time it came; Refused when it said other things."""
+    keys = [uuid5(request_key, customer.pk) for customer in customers] if request_key else []
+    made = list(FollowUp.objects.filter(request_key__in=keys).order_by("pk"))
+    if any(getattr(row, name) != value for row in made for name, value in said.items()):
+        raise Refused("This form was sent before, with something else in it: open the page again.")
+    return made
+
+
+def _write_together(rows: list[FollowUp], user, request_key: UUID | None) -> list[FollowUp]:
+    """Save new follow-ups on locked customers, one each, and bring the customers' columns up to date once. What they
+    say comes from here, not from a form: the database's own rules are enough, and two rows a customer are written."""
+    for row in rows:
+        row.created_by = user
+        row.request_key = uuid5(request_key, row.customer_id) if request_key else None
+        _complete(row)
+        row.save(force_insert=True)
+    _settle([row.customer for row in rows])
+    return rows
 
 
 def _followup_add(
@@ -481,6 +515,13 @@ def _complete(followup: FollowUp) -> None:
         followup.sets_next_action = True
     if followup.assigned_to_id is not None:
         followup.sets_assignee = True
+
+
+def _not_gone_by(*days: date | None) -> None:
+    """What is planned or promised is still to come."""
+    for day in days:
+        if day is not None and day < timezone.localdate():
+            raise Refused(f"{_day(day)} has gone by.")
 
 
 def _check(followup: FollowUp, promise: bool = True) -> None:
@@ -508,6 +549,7 @@ def _followup_write(
     promised = []
     if new:
         followup.created_by = user
+        _not_gone_by(followup.promise_on, followup.next_action_on)
         if followup.promise_on is not None:
             promised = _promised_orders(followup, user, only)
     else:
@@ -546,16 +588,20 @@ def _settle(customers: list[Customer]) -> None:
     last: dict[str, Any] = dict(met)
     for customer_id, at in wrote.values_list("customer_id").annotate(Max("created_at")):
         last[customer_id] = max(at, last.get(customer_id, at))
+    changed = defaultdict(list)  # what to write -> customers: often one for all of them
     for customer in customers:
         now = {
             "next_action_on": actions.get(customer.pk),
             "assigned_to_id": people.get(customer.pk),
             "last_contact_at": last.get(customer.pk),
         }
-        if any(getattr(customer, name) != value for name, value in now.items()):
-            Customer.objects.filter(pk=customer.pk).update(**now)
-            for name, value in now.items():
-                setattr(customer, name, value)
+        news = tuple((name, value) for name, value in now.items() if getattr(customer, name) != value)
+        for name, value in news:
+            setattr(customer, name, value)
+        if news:
+            changed[news].append(customer.pk)
+    for news, whose in changed.items():
+        Customer.objects.filter(pk__in=whose).update(**dict(news))
 
 
 # --- Customers -----------------------------------------------------------------------------------------------------

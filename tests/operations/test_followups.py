@@ -85,6 +85,7 @@ def test_the_same_request_writes_once(dana):
         ({"channel": "call", "outcome": "eaten"}, "eaten"),
         ({"text": "x", "order_id": "H-00201"}, "CC-0001 has no order H-00201"),
         ({"text": "x", "customer": "CC-9999"}, "There is no customer CC-9999"),
+        ({"text": "x", "next_action_on": date(2020, 3, 1)}, "1 Mar 2020 has gone by"),
     ],
 )
 def test_a_note_that_makes_no_sense_is_refused(dana, fields, words):
@@ -148,6 +149,51 @@ def test_the_next_action_of_many(dana):
     assert columns()[0] is None
     with pytest.raises(Refused, match="gone by"):
         services.next_action_set(["CC-0001"], in_days(-1), user=dana)
+
+
+def test_a_note_is_kept_also_where_the_day_was_planned_already(dana):
+    services.next_action_set(["CC-0001"], in_days(4), user=dana)
+    made = services.next_action_set(["CC-0001", "CC-0002"], in_days(4), user=dana, note="Ring twice")
+    assert [(row.customer_id, row.note) for row in made] == [("CC-0001", "Ring twice"), ("CC-0002", "Ring twice")]
+
+
+def test_the_same_request_plans_and_gives_once(dana, people):
+    asked = {"user": dana, "request_key": uuid4()}
+    made = services.next_action_set(["CC-0001", "CC-0002"], in_days(4), note="Ring", **asked)
+    assert services.next_action_set(["CC-0001", "CC-0002"], in_days(4), note="Ring", **asked) == made
+    for changed in ({"on": in_days(5), "note": "Ring"}, {"on": in_days(4), "note": "Write"}):
+        with pytest.raises(Refused, match="sent before, with something else in it"):
+            services.next_action_set(["CC-0001"], **changed, **asked)
+    asked = {"user": dana, "request_key": uuid4()}
+    given = services.assign(["CC-0001", "CC-0002"], people["farid"], **asked)
+    assert services.assign(["CC-0001", "CC-0002"], people["farid"], **asked) == given, "not: they were his before"
+    with pytest.raises(Refused, match="sent before, with something else in it"):
+        services.assign(["CC-0001"], None, **asked)
+    assert (len(made), len(given), FollowUp.objects.count()) == (2, 2, 4)
+
+
+@pytest.mark.parametrize("write", ["plan", "give"])
+def test_many_at_once_ask_two_questions_each_and_no_more(dana, people, django_assert_max_num_queries, write):
+    """An entry of the trail and the follow-up itself; what is asked about all of them is asked once."""
+    many = [f"CC-1{n:03}" for n in range(50)]
+    for pk in many:
+        books.customer(pk)
+    do = {
+        "plan": lambda ids: services.next_action_set(ids, in_days(1), user=dana, note="Ring", request_key=uuid4()),
+        "give": lambda ids: services.assign(ids, people["farid"], user=dana, request_key=uuid4()),
+    }[write]
+    do(["CC-0001"])  # what a process asks once
+    with django_assert_max_num_queries(20 + 2 * 50):
+        assert len(do(many)) == 50
+    assert {columns(pk)[0 if write == "plan" else 1] for pk in many} == {in_days(1) if write == "plan" else "farid"}
+
+
+def test_who_can_be_given_customers(dana, people):
+    people["hala"].is_active = False
+    people["hala"].save()
+    assert [who.username for who in services.people_who_work_the_list()] == ["dana", "farid", "layla", "root"]
+    with pytest.raises(Refused, match="hala can't open"):
+        services.assign(["CC-0002"], people["hala"], user=dana)
 
 
 def test_customers_are_given_to_a_person_and_back(dana, people):
@@ -262,6 +308,15 @@ def test_the_newest_promise_counts_unless_it_is_void(dana):
     assert state(in_days(5)) is Promise.BROKEN
 
 
+def test_a_promise_sent_again_after_its_day_is_the_one_there_is(dana, monkeypatch):
+    key = uuid4()
+    row = promise(dana, "20", days=1, next_action_on=in_days(1), request_key=key)
+    on, later = row.promise_on, timezone.now() + timedelta(days=5)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    again = services.promise_record("CC-0001", D("20"), on, next_action_on=on, user=dana, request_key=key)
+    assert again == row
+
+
 def test_a_promise_about_one_order(dana):
     row = promise(dana, "20", order_ids=["M-00102", "H-00201"])
     assert (row.promise_balance, [*row.promised_orders.values_list("pk", flat=True)]) == (D("20.00"), ["M-00102"])
@@ -273,6 +328,7 @@ def test_a_promise_about_one_order(dana):
         ({"amount": "35.01"}, r"Dhs 35\.01 is more than is owed: Dhs 35\.00"),
         ({"amount": "0"}, "no amount"),
         ({"days": -1}, "gone by"),
+        ({"next_action_on": date(2020, 3, 1)}, "1 Mar 2020 has gone by"),
         ({"order_ids": ["M-00101"]}, "owes nothing"),
     ],
 )
