@@ -4,6 +4,7 @@ Pure functions over one Ledger, which queries.ledger() reads in one question. Su
 out is plain numbers in the business's currency.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -49,8 +50,13 @@ class Ledger:
 # Open orders -----------------------------------------------------------------------------------------------------
 
 
+def bucket_of(days: int) -> int:
+    """The place in AGING of an order placed so many days ago."""
+    return bisect_left(LAST_DAYS, days)
+
+
 def bucket() -> pl.Expr:
-    """The place in AGING of an order's `days`."""
+    """bucket_of() of a column `days`."""
     return sum((pl.col("days") > last for last in LAST_DAYS), start=pl.lit(0, pl.Int8)).cast(pl.Int8)
 
 

@@ -23,7 +23,7 @@ from etl.business import load_business
 from operations import catch_up, services
 from operations.messages import draft
 from operations.models import Customer, FollowUp, Made, MessageTemplate, Order, Payment
-from operations.standing import standings
+from operations.receivables import debt_of
 from operations.statements import statements_of
 
 MADE = "demo: the desk's last fortnight"
@@ -188,8 +188,7 @@ def _remind(script: Script, who: Debtor, days_ago: int) -> None:
         if not statement.orders:
             return
         business = load_business(settings.BUSINESS_FILE)
-        days = statement.days(statement.orders[0]) - business.payment_terms_days
-        level = standings([(who.pk, days, statement.total)], timezone.localdate())[who.pk].level
+        level = debt_of(user, who.pk, timezone.localdate()).level
         template = MessageTemplate.objects.get(level=level, channel="whatsapp", language=statement.language)
         customer = Customer.objects.get(pk=who.pk)
         text = draft(template, customer, statement, business).text

@@ -12,6 +12,7 @@ from django.core.validators import validate_email
 
 from etl.business import Business
 from operations.models import Channel, Customer, MessageTemplate
+from operations.money import days_overdue
 from operations.services import Refused
 from operations.statements import Statement, bank_facts, cleaned, day_words, money_words
 
@@ -60,7 +61,7 @@ def facts_of(statement: Statement, business: Business) -> dict[str, str]:
     named = words["comma"].join(order.number for order in orders[:LISTED])
     if len(orders) > LISTED:
         named = words["more"].format(orders=named, n=len(orders) - LISTED)
-    overdue = max(0, statement.days(oldest) - business.payment_terms_days) if oldest else ""
+    overdue = days_overdue(oldest.day, statement.as_of, business.payment_terms_days) if oldest else ""
     store = (oldest and oldest.store) or statement.customer.store or business.name
     return {
         "name": cleaned(statement.customer.name) or words["customer"],

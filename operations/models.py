@@ -8,6 +8,7 @@ which no refresh touches. Only operations.services writes those.
 import re
 import uuid
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from django.conf import settings
@@ -295,6 +296,11 @@ class Order(ImportedRow):
 
     def __str__(self) -> str:
         return self.order_id
+
+    @property
+    def since(self) -> date | None:
+        """The day it is owed since: placed, or earned where that is unknown. None: neither is known."""
+        return self.placed or self.cleaned
 
 
 class PaymentQuerySet(models.QuerySet):

@@ -16,6 +16,11 @@ def balance(total: Decimal, paid_in_export: bool, paid_here: Decimal) -> Decimal
     return NOTHING if paid_in_export else max(NOTHING, total - paid_here)
 
 
+def days_overdue(since: date, today: date, terms: int) -> int:
+    """Days that an order is past its due day, `terms` days after the day it is owed since; 0: not yet."""
+    return max(0, (today - since).days - terms)
+
+
 def oldest_first(amount: Decimal, owed: Iterable[tuple[str, Decimal]]) -> list[tuple[str, Decimal]]:
     """Spread a payment over orders, given as (order, balance) with the oldest first: (order, its part), only orders
     that get something. ValueError when the amount is more than they owe together."""

@@ -5,7 +5,6 @@ People's dates are of the local clock. A person kept to a store gets that store'
 those. What was sold on credit is the live build's to say: performance().
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -18,12 +17,13 @@ from django.db.models.functions import Coalesce
 from analytics import queries
 from analytics.access import contacts_of, store_of
 from analytics.dashboards import frame
-from analytics.receivables import AGING, LAST_DAYS
+from analytics.receivables import AGING, bucket_of
 from analytics.receivables import performance as performance_of
 from etl.errors import MoonwalkError
 from operations.finding import Sought
 from operations.models import Customer, Level, Payment
-from operations.money import NOTHING, Promise, Standing, balance, level_of
+from operations.money import NOTHING, Promise, Standing, balance, days_overdue, level_of
+from operations.phones import phone_key
 from operations.scope import orders_for, payments_for
 from operations.standing import LastPromise, last_promises
 
@@ -54,10 +54,10 @@ class Debt(NamedTuple):
     """A customer who owes: what, since when, and how things stand with them.
 
     orders: the open ones, the oldest first. days, days_overdue: of the oldest. aging: what each bucket of AGING holds
-    of the balance. overdue: the balance past its due day. group: CONSUMERS or BUSINESS. phone, phone_key: empty for a
-    reader who doesn't see them. planned: -1: the day of their next action has come; 1: nobody should call today, as a
-    later day is planned or they are not to be contacted; 0: neither. still_promised: what a pending promise still has
-    to bring of these orders.
+    of the balance. overdue: the balance past its due day. group: CONSUMERS or BUSINESS. phone, phone_key: empty for
+    a reader who doesn't see them; export_phone_key: where staff corrected it. planned: -1: the day of their next
+    action has come; 1: nobody should call today, as a later day is planned or they are not to be contacted; 0:
+    neither. still_promised: what a pending promise still has to bring of these orders.
     """
 
     customer_id: str
@@ -80,6 +80,7 @@ class Debt(NamedTuple):
     do_not_contact: bool
     planned: int
     still_promised: Decimal = NOTHING
+    export_phone_key: str = ""
 
     @property
     def oldest(self) -> date:
@@ -171,9 +172,8 @@ def _open_orders(orders, today: date, terms: int) -> dict[str, list[OpenOrder]]:
         if left <= 0:
             continue
         days = max(0, (today - day).days)
-        order = OpenOrder(
-            order_id, store, day, days, max(0, days - terms), bisect_left(LAST_DAYS, days), total, paid, left
-        )
+        late = days_overdue(day, today, terms)
+        order = OpenOrder(order_id, store, day, days, late, bucket_of(days), total, paid, left)
         found.setdefault(customer_id, []).append(order)
     for owed in found.values():
         owed.sort(key=lambda order: (order.day, order.order_id))
@@ -208,6 +208,7 @@ def _debt(
         f"{first or ''} {last or ''}".strip() or username or "", person, silent,
         1 if silent else planned,
         min(owed, _still_to_come(promised)),
+        phone_key(phone) if phones and own_phone is not None else "",
     )  # fmt: skip
 
 
@@ -377,6 +378,7 @@ def _finds(sought: Sought, row: Row) -> bool:
         or sought.in_customer(debt.customer_id)
         or any(sought.in_order(order.order_id) for order in ((row.order,) if row.order else debt.orders))
         or sought.in_phone(debt.phone_key)
+        or sought.in_phone(debt.export_phone_key)
     )
 
 

@@ -8,8 +8,8 @@ from operations import forms, services
 from operations import messages as letters
 from operations.acts import Act, Done, who
 from operations.models import WRITTEN, Channel, Customer, Language, Level, Message, MessageTemplate
+from operations.receivables import debt_of
 from operations.services import Refused
-from operations.standing import standings
 from operations.statements import Statement, file_name, statements_of, statements_pdf
 
 
@@ -40,7 +40,7 @@ class Send(Act):
         customer = self.customer
         language = said.get("language") if said.get("language") in Language.values else customer.language
         statement = self.statement(language)
-        level = self._level(said.get("level"), statement)
+        level = self._level(said.get("level"))
         channel = said.get("channel")
         if channel not in dict(WRITTEN):
             wanted = [
@@ -64,14 +64,12 @@ class Send(Act):
             return found
         return found | {"subject": " ".join(subject.split()), "text": text}
 
-    def _level(self, chosen: str | None, statement: Statement) -> Level | None:
+    def _level(self, chosen: str | None) -> Level | None:
         """The level chosen; without a choice the one that the customer has reached today."""
         if chosen:
             return next((level for level in self.levels if str(level.pk) == chosen), None)
-        if not statement.orders:
-            return None
-        days = statement.days(statement.orders[0]) - frame.business().payment_terms_days
-        return standings([(self.customer.pk, days, statement.total)], self.today)[self.customer.pk].level
+        debt = debt_of(self.user, self.customer.pk, self.today)
+        return debt.level if debt else None
 
     def context(self, form) -> dict:
         by_mail = form["channel"].value() == Channel.EMAIL

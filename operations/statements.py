@@ -24,10 +24,10 @@ from django.utils import timezone
 
 from analytics import exports
 from analytics.dashboards import frame
-from analytics.receivables import DAYS, LAST_DAYS
+from analytics.receivables import DAYS, LAST_DAYS, bucket_of
 from analytics.tables import Column, Table
 from etl.business import Business
-from operations.models import Order, RefreshRun
+from operations.models import RefreshRun
 from operations.scope import customers_for, orders_for, payments_for
 from operations.services import Refused
 
@@ -219,7 +219,7 @@ class Statement:
         """What is owed by days since each order, in the buckets of analytics.receivables.AGING."""
         sums = [NOTHING] * (len(LAST_DAYS) + 1)
         for order in self.orders:
-            sums[sum(self.days(order) > last for last in LAST_DAYS)] += order.balance
+            sums[bucket_of(self.days(order))] += order.balance
         return tuple(sums)
 
     def days(self, order: OpenOrder) -> int:
@@ -568,7 +568,7 @@ def statements_of(
     )
     days = {}
     for pk in customers:
-        oldest = [_day(order) for order in orders.get(pk, ())][:1]
+        oldest = [order.since for order in orders.get(pk, ())][:1]
         days[pk] = since or (oldest or [as_of - timedelta(DAYS)])[0]
     received = _received(customer_ids, user, days)
     run = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED, as_of__isnull=False).order_by("-finished_at")
@@ -576,16 +576,11 @@ def statements_of(
     return [
         Statement(
             Party(pk, c.shown_name, c.shown_phone, c.shown_email, c.store),
-            tuple(OpenOrder(o.pk, _day(o), o.total, round(o.paid_here, 2), o.store) for o in orders.get(pk, ())),
+            tuple(OpenOrder(o.pk, o.since, o.total, round(o.paid_here, 2), o.store) for o in orders.get(pk, ())),
             received.get(pk, ()), as_of, days[pk], language or c.language, data_to,
         )
         for pk, c in ((pk, customers[pk]) for pk in customer_ids if pk in customers)
     ]  # fmt: skip
-
-
-def _day(order: Order) -> date:
-    """Since when an open order is owed: the day it was placed, or earned where that is unknown."""
-    return order.placed or order.cleaned
 
 
 def _by_customer(rows: Iterable, of=lambda row: row.customer_id) -> dict[str, list]:

@@ -218,4 +218,4 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
 def _late(order: Order) -> int | None:
     """Days overdue of an order that counts as owed; None for the others."""
     counts = order.balance > Decimal(0) and order.cleaned is not None and order.in_latest_export
-    return overdue(order.placed, order.cleaned) if counts else None
+    return overdue(order.since) if counts else None

@@ -3,6 +3,7 @@ and forms that services may refuse."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
@@ -17,6 +18,7 @@ from analytics.dashboards import frame
 from analytics.listing import FIND
 from operations.finding import Sought, clean
 from operations.models import Order
+from operations.money import days_overdue
 from operations.services import Refused
 
 LATEST = 20  # rows of a table of what happened; a link leads to all
@@ -35,12 +37,10 @@ def day(value) -> str | None:
     return f"{value:%-d %b %Y}" if value else None
 
 
-def overdue(placed, cleaned=None) -> int | None:
-    """Days that an open order of this day is past its due day; 0: not yet. None without a day."""
-    since = placed or cleaned
-    if since is None:
-        return None
-    return max(0, (timezone.localdate() - since).days - frame.business().payment_terms_days)
+def overdue(since: date | None) -> int | None:
+    """days_overdue() today by the business's terms; None without a day."""
+    terms = frame.business().payment_terms_days
+    return None if since is None else days_overdue(since, timezone.localdate(), terms)
 
 
 def person(user) -> str:
@@ -57,7 +57,7 @@ def standing(order: Order) -> tuple[str, str]:
         return "plain", "not in the export"
     if order.cleaned is None:
         return "plain", "not cleaned yet"
-    late = overdue(order.placed, order.cleaned)
+    late = overdue(order.since)
     return "bad" if late else "warn", "part paid" if order.paid_here else "unpaid"
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from operations.money import Promise, Standing, balance, level_of, oldest_first, promise_state
+from operations.money import Promise, Standing, balance, days_overdue, level_of, oldest_first, promise_state
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ OWED = [("M-1", D("20.00")), ("M-2", D("0.00")), ("M-3", D("15.50"))]
 )
 def test_a_payment_goes_to_the_oldest_first(amount, parts):
     assert oldest_first(D(amount), OWED) == [(order, D(part)) for order, part in parts]
+
+
+@pytest.mark.parametrize(("today", "terms", "days"), [
+    (date(2026, 3, 10), 0, 9), (date(2026, 3, 10), 7, 2), (date(2026, 3, 10), 9, 0), (date(2026, 3, 10), 30, 0),
+    (date(2026, 2, 27), 0, 0),
+])  # fmt: skip
+def test_days_overdue_since_the_first_of_march_are_never_below_0(today, terms, days):
+    assert days_overdue(date(2026, 3, 1), today, terms) == days
 
 
 def test_more_than_is_owed_goes_nowhere():
