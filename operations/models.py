@@ -390,7 +390,7 @@ class FollowUpQuerySet(models.QuerySet):
 
 
 class FollowUp(models.Model):
-    """What somebody did or wrote about a customer, an order, or both: a note, a contact, a promise, who takes over.
+    """What somebody did or wrote about a customer or one of their orders: a note, a contact, a promise, who takes over.
 
     A promise (promise_amount by promise_on) is measured on promised_orders, the orders that were open when it was
     made, which then owed promise_balance together: it is kept once they owe promise_amount less. sets_next_action:
@@ -398,8 +398,8 @@ class FollowUp(models.Model):
     Undone: voided_at is set, the row stays.
     """
 
-    customer = models.ForeignKey(
-        Customer, models.PROTECT, null=True, blank=True, related_name="follow_ups", verbose_name="customer"
+    customer = models.ForeignKey(  # a form may leave it empty: it is then the order's
+        Customer, models.PROTECT, blank=True, related_name="follow_ups", verbose_name="customer"
     )
     order = models.ForeignKey(
         Order, models.PROTECT, null=True, blank=True, related_name="follow_ups", verbose_name="order"
@@ -455,11 +455,6 @@ class FollowUp(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(customer__isnull=False) | Q(order__isnull=False),
-                name="follow_up_has_a_subject",
-                violation_error_message="Choose a customer or an order.",
-            ),
-            models.CheckConstraint(
                 condition=~Q(note="")
                 | ~Q(outcome="")
                 | ~Q(channel="note")
@@ -501,7 +496,11 @@ class FollowUp(models.Model):
         return f"{subject}: {self.note[:60] or self.get_outcome_display() or self.get_channel_display()}"
 
     def clean(self) -> None:
-        if self.order and self.customer_id and self.order.customer_id != self.customer_id:
+        if self.customer_id is None and self.order is not None:
+            self.customer_id = self.order.customer_id
+        if self.customer_id is None:
+            raise ValidationError("Choose a customer or an order.")
+        if self.order and self.order.customer_id != self.customer_id:
             raise ValidationError({"order": f"Order {self.order_id} is another customer's: {self.order.customer}."})
 
 

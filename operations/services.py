@@ -188,11 +188,13 @@ def customer_pay(
     user,
     request_key: UUID,
     order_ids: Iterable[str] | None = None,
+    total: Decimal | None = None,
 ) -> list[Payment]:
     """Record an amount that a customer paid: spread over their open orders, the oldest first; of `order_ids` alone
     when given. One payment for each order that gets a part; the last may be paid in part.
 
-    Refused when the amount is more than those orders owe; else as order_mark_paid.
+    total: what the person was shown that those orders owe together. Refused when that is no longer so, and when the
+    amount is more than they owe; else as order_mark_paid.
     """
     with _writing(user, "add_payment"):
         amount = _amount(amount)
@@ -206,11 +208,14 @@ def customer_pay(
         if made := _made_before(request_key, {order.pk for order in orders}):
             return made
         due = _balances(orders)
+        owed = sum(due.values(), NOTHING)
+        if total is not None and owed != total:
+            what = "Somebody recorded a payment meanwhile" if owed < total else "This has changed meanwhile"
+            raise Refused(f"{what}: {_money(owed)} is owed now. Look again.")
         orders.sort(key=lambda order: (order.placed or order.cleaned or date.max, order.pk))
         try:
             parts = oldest_first(amount, [(order, due[order.pk]) for order in orders])
         except ValueError:
-            owed = sum(due.values(), NOTHING)
             raise Refused(
                 f"{_money(amount)} is more than is owed: {_money(owed)}." if owed else f"{customer_id} owes nothing."
             ) from None
@@ -332,20 +337,13 @@ def _amount(amount: Decimal) -> Decimal:
 # --- Follow-ups ----------------------------------------------------------------------------------------------------
 
 
-def followup_add(*, note: str, user, customer: Customer | None = None, order: Order | None = None) -> FollowUp:
-    """Write a follow-up on a customer, on an order, or on both; on an order it counts for the order's customer too.
+def followup_save(followup: FollowUp, *, user) -> FollowUp:
+    """Write a new follow-up, or a changed one; records by whom and when. One on an order is on its customer too.
 
     Raises ValidationError without a subject or a note, or when the order is another customer's.
     """
-    return followup_save(FollowUp(note=note, customer=customer, order=order), user=user)
-
-
-def followup_save(followup: FollowUp, *, user) -> FollowUp:
-    """Write a new follow-up, or a changed one; records by whom and when. Raises ValidationError as followup_add."""
     new = followup.pk is None
     followup.note = followup.note.replace("\x00", "").strip()
-    if followup.order and not followup.customer:
-        followup.customer = followup.order.customer
     _complete(followup)
     _check(followup, promise=False)
     with _writing(user, "add_followup" if new else "change_followup"):

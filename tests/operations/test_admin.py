@@ -191,9 +191,9 @@ def test_the_database_itself_wants_a_subject_and_a_note(people, published):
 
 def test_the_service_refuses_what_the_form_refuses(people, published):
     with pytest.raises(ValidationError):
-        services.followup_add(note="   ", user=people["dana"], customer=Customer.objects.get(pk="CC-0001"))
+        services.followup_save(FollowUp(note="   ", customer=Customer.objects.get(pk="CC-0001")), user=people["dana"])
     with pytest.raises(ValidationError):
-        services.followup_add(note="Hello", user=people["dana"])
+        services.followup_save(FollowUp(note="Hello"), user=people["dana"])
 
 
 # --- Lists ---------------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def test_a_customers_list_counts_their_orders(as_, published):
 def test_a_list_asks_no_more_for_more_rows(as_, people, published, model, django_assert_max_num_queries):
     """One row more of each kind costs no query more: nothing is fetched row by row."""
     client = as_("root")
-    services.followup_add(note="One", user=people["dana"], order=Order.objects.get(pk="M-00101"))
+    services.followup_save(FollowUp(note="One", order=Order.objects.get(pk="M-00101")), user=people["dana"])
 
     def queries() -> int:
         with django_assert_max_num_queries(30) as asked:
@@ -248,7 +248,7 @@ def test_a_list_asks_no_more_for_more_rows(as_, people, published, model, django
         imported = {"row_hash": "x", "synced_at": published.started_at}
         customer = Customer.objects.create(pk=f"CC-1{i:03}", source="CC_2025", name=f"Customer {i}", **imported)
         order = Order.objects.create(pk=f"M-1{i:04}", customer=customer, total=1, placed=date(2026, 2, 1), **imported)
-        services.followup_add(note=f"Note {i}", user=people["farid"], order=order)
+        services.followup_save(FollowUp(note=f"Note {i}", order=order), user=people["farid"])
         services.run_mark_failed(services.run_open(trigger="button", user=people["layla"]), error="a test")
     assert queries() == before
 
@@ -263,11 +263,11 @@ def test_a_page_asks_no_more_for_more_notes(as_, people, published, model, pk, d
             assert client.get(url(model, "change", pk)).status_code == 200
         return len(asked)
 
-    services.followup_add(note="One", user=people["dana"], order=order)
+    services.followup_save(FollowUp(note="One", order=order), user=people["dana"])
     queries()
     before = queries()
     for i in range(8):
-        services.followup_add(note=f"Note {i}", user=people[("dana", "farid")[i % 2]], order=order)
+        services.followup_save(FollowUp(note=f"Note {i}", order=order), user=people[("dana", "farid")[i % 2]])
     assert queries() == before
 
 

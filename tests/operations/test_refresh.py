@@ -92,7 +92,7 @@ def test_only_changed_rows_are_written(folder):
 
 def test_rows_gone_are_kept_and_marked_and_come_back(folder, people):
     run()
-    services.followup_add(note="Call her back", user=people["dana"], order=Order.objects.get(pk="H-00201"))
+    services.followup_save(FollowUp(note="Call her back", order=Order.objects.get(pk="H-00201")), user=people["dana"])
     exports.write(folder, orders={n: r for n, r in exports.ORDERS.items() if n != 201},
                   customers={1: exports.CUSTOMERS[1]})  # fmt: skip
     found = run()

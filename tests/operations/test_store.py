@@ -28,9 +28,9 @@ def kept(data_dir, people):
     refresh.refresh(trigger="command", user=people["root"])
     StoreAccess.objects.create(user=people["dana"], store="Hielo")
     for order in Order.objects.all():
-        services.followup_add(note=f"on {order.pk}", user=people["root"], order=order)
+        services.followup_save(FollowUp(note=f"on {order.pk}", order=order), user=people["root"])
     for customer in Customer.objects.all():
-        services.followup_add(note=f"on {customer.pk}", user=people["root"], customer=customer)
+        services.followup_save(FollowUp(note=f"on {customer.pk}", customer=customer), user=people["root"])
     return people["dana"]
 
 
