@@ -5,6 +5,7 @@ the form (customer=, order=, payment=, followup=, field=) as far as its person m
 that it isn't there (Http404). What makes no sense is Refused, in words.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -227,8 +228,22 @@ class Pay(Act):
         return form
 
     def kept(self) -> list[tuple[str, str]]:
-        orders = [("order", row.order.pk) for row in self.chosen] if self.bulk else []
-        return super().kept() + orders
+        """owes: what the form shows that each order owes, for it to be refused when that has changed meanwhile."""
+        if self.bulk:
+            return super().kept() + [("order", row.order.pk) for row in self.chosen]
+        owes = {row.order.pk: str(row.balance) for row in self.rows}
+        return [*super().kept(), ("owes", json.dumps(owes))]
+
+    def _shown(self) -> Decimal:
+        """What the form had shown that the chosen orders owe together."""
+        try:
+            owes = json.loads(self.said.get("owes", ""))
+            found = sum((Decimal(owes.get(row.order.pk, "0")) for row in self.chosen), NOTHING)
+        except (ValueError, ArithmeticError, AttributeError, TypeError):
+            raise Refused(forms.AGAIN) from None
+        if not found.is_finite():
+            raise Refused(forms.AGAIN)
+        return found
 
     def context(self, form) -> dict:
         """rows with their parts of the amount; by customer where there are several."""
@@ -237,6 +252,9 @@ class Pay(Act):
             parts = dict(oldest_first(amount, [(row.order.pk, row.balance) for row in self.chosen]))
         except ValueError:
             parts = {}
+        if self.bulk and form.is_bound:  # shown anew, with what is owed now
+            form.data = form.data.copy()
+            form.data["total"] = str(self.owed)
         for row in self.rows:
             row.part = parts.get(row.order.pk, NOTHING)
         lines = {c.pk: {"customer": c, "orders": 0, "sum": NOTHING} for c in self.customers}
@@ -258,10 +276,12 @@ class Pay(Act):
         if not orders:
             raise Refused("Choose at least one order.")
         paying = {k: data[k] for k in ("method", "paid_on", "reference", "note", "request_key")} | {"user": self.user}
-        if data.get("amount"):
-            made = services.customer_pay(self.customer.pk, data["amount"], order_ids=orders, **paying)
+        if self.bulk:
+            made = services.order_mark_paid(orders, total=data["total"], **paying)
         else:
-            made = services.order_mark_paid(orders, total=data.get("total"), **paying)
+            made = services.customer_pay(
+                self.customer.pk, data["amount"], order_ids=orders, total=self._shown(), **paying
+            )  # fmt: skip
         if not made:
             return Done("Nothing was recorded: these orders are settled already.", level="warning")
         paid = {row.order.pk: row.order.customer_id for row in self.rows}

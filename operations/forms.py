@@ -16,21 +16,32 @@ ALL_CHANNELS = [(Channel.NOTE.value, "Note only"), *CHANNELS]
 OUTCOMES = [(o.value, o.label.capitalize()) for o in Outcome if o != Outcome.PROMISED]  # a promise has its own form
 
 
+DIGITS = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹٫", "01234567890123456789.")
+COMMA = "Write 12.50 with a point; a comma may be read in two ways."
+PLACES = "An amount has two places after the point, no more."
+
+
 class Amount(forms.DecimalField):
-    """A sum of money as people write it: 1,234.50. A comma that isn't before three digits is refused: 12,50 would else
-    be read as 1250."""
+    """A sum of money as people write it: 1234.50, Arabic digits and their point too. static/operations/act.js has the
+    same rule. A comma is refused: 12,50 and 1,250 would be told apart by a guess."""
 
     def __init__(self, **kwargs):
         attrs = {"inputmode": "decimal", "autocomplete": "off", "class": "amount"}
-        super().__init__(max_digits=12, decimal_places=2, widget=forms.TextInput(attrs=attrs), **kwargs)
+        super().__init__(
+            max_digits=12, decimal_places=2, widget=forms.TextInput(attrs=attrs),
+            error_messages={"required": "Write the amount."}, **kwargs,
+        )  # fmt: skip
 
     def to_python(self, value):
         if isinstance(value, str):
-            value = value.strip()
-            if "," in value:
-                if not re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", value):
-                    raise ValidationError(f"“{value}” is no amount: write it like 1234.50.")
-                value = value.replace(",", "")
+            value = value.strip().translate(DIGITS)
+            if re.search("[,٬،]", value):
+                raise ValidationError(COMMA)
+            # Decimal() would take NaN, Infinity and 1e9, too
+            if value and not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", value, re.ASCII):
+                raise ValidationError(self.error_messages["invalid"])
+            if re.search(r"\.\d{3}", value):
+                raise ValidationError(PLACES)
         found = super().to_python(value)
         if found is not None and not 0 < found < TOO_MUCH:
             raise ValidationError("The amount is a number above 0.")
@@ -72,9 +83,9 @@ class ActForm(forms.Form):
 
 
 class PayForm(ActForm):
-    """amount: empty is all that is owed; total: of several customers, what the person was shown."""
+    """amount: of one customer; total: of several, what the person was shown."""
 
-    amount = Amount(required=False, label="Amount")
+    amount = Amount(label="Amount")
     total = forms.DecimalField(required=False, widget=forms.HiddenInput)
     reference = forms.CharField(
         required=False, max_length=100, label="Reference", help_text="Receipt or transfer number, if there is one."

@@ -54,7 +54,9 @@
   const wrong = (text) => {
     if (!dialog?.open) put(EMPTY);
     const part = body.querySelector(".act-part");
-    part.querySelector("[data-wrong]")?.remove();
+    part.querySelectorAll("[data-wrong], .errorlist").forEach((old) => old.remove());
+    part.querySelectorAll(".wrong").forEach((field) => field.classList.remove("wrong"));
+    part.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
     const said = document.createElement("div");
     said.className = "say bad";
     said.dataset.wrong = "";
@@ -196,31 +198,42 @@
     form.append(look);
     form.requestSubmit(look);
   };
+  /* An amount as it is written: [cents, ""], or [null, what is wrong with it]. forms.Amount has the same rule. */
+  const sum = (written) => {
+    const text = written.trim().replace(/[٠-٩]/g, (d) => d.charCodeAt(0) - 0x660)
+      .replace(/[۰-۹]/g, (d) => d.charCodeAt(0) - 0x6F0).replaceAll("٫", ".");
+    if (!text) return [null, "Write the amount."];
+    if (/[,٬،]/.test(text)) return [null, "Write 12.50 with a point; a comma may be read in two ways."];
+    if (!/^-?(\d+\.?\d*|\.\d+)$/.test(text)) return [null, "Enter a number."];
+    if (/\.\d{3}/.test(text)) return [null, "An amount has two places after the point, no more."];
+    const found = Math.round(Number(text) * 100);
+    return found > 0 && found < 1e9 ? [found, ""] : [null, "The amount is a number above 0."];
+  };
   /* What of an amount each order gets, the oldest first, as the server spreads it. Sums are in cents. */
   const spread = (part, rows) => {
     const amount = part.querySelector("input.amount"), says = part.querySelector("[data-says]");
     const boxes = [...rows.querySelectorAll("input[data-balance]")];
-    const cents = (text) => Math.round(Number(text.replaceAll(",", "").trim()) * 100);
+    const cents = (text) => Math.round(Number(text) * 100);
     const money = (sum) => `${rows.dataset.currency} ${(sum / 100).toLocaleString("en", { minimumFractionDigits: 2 })}`;
     let saying;
     const show = () => {
       const chosen = boxes.filter((box) => box.checked);
       const owed = chosen.reduce((sum, box) => sum + cents(box.dataset.balance), 0);
-      const given = amount.value.trim() ? cents(amount.value) : owed;
-      let left = Number.isFinite(given) && given > 0 ? given : 0;
+      const [written, mistake] = sum(amount.value), given = written || 0;
+      let left = given;
       boxes.forEach((box) => {
         const gets = box.checked ? Math.min(left, cents(box.dataset.balance)) : 0;
         left -= gets;
         box.closest("tr").querySelector("[data-part]").textContent = gets ? money(gets) : "–";
       });
       rows.querySelector("[data-owed]").textContent = money(owed);
-      rows.querySelector("[data-sum]").textContent = money(Math.max(0, given || 0) - left);
+      rows.querySelector("[data-sum]").textContent = money(given - left);
       const rest = owed - given;
       let text = `Records ${money(given)}${rest ? `; ${money(rest)} stays owed` : ", all that these orders owe"}.`;
       if (!chosen.length) text = "Choose at least one order.";
-      else if (!(given > 0)) text = "The amount is a number above 0.";
+      else if (mistake) text = mistake;
       else if (left) text = `That is ${money(left)} more than these orders owe.`;
-      says.classList.toggle("alarm", !chosen.length || !(given > 0) || left > 0);
+      says.classList.toggle("alarm", !chosen.length || !!mistake || left > 0);
       clearTimeout(saying); // said once one stops typing
       saying = setTimeout(() => { says.textContent = text; }, 250);
     };

@@ -123,6 +123,49 @@ def test_choosing_orders_changes_the_amount(desk):
     dialog.get_by_text("That is Dhs 1.00 more than these orders owe.").wait_for()
 
 
+WRITTEN = (  # as it is written, what the form says at once, how the server refuses it ("": it doesn't)
+    ("12.50", "Records Dhs 12.50; Dhs 22.50 stays owed.", ""),
+    ("١٢", "Records Dhs 12.00; Dhs 23.00 stays owed.", ""),
+    ("١٢٫٥٠", "Records Dhs 12.50; Dhs 22.50 stays owed.", ""),
+    ("12,50", "Write 12.50 with a point; a comma may be read in two ways.", "same"),
+    ("1,00", "Write 12.50 with a point; a comma may be read in two ways.", "same"),
+    ("12.505", "An amount has two places after the point, no more.", "same"),
+    ("Infinity", "Enter a number.", "same"),
+    ("", "Write the amount.", "same"),
+)
+
+
+def test_the_line_below_an_amount_says_what_the_server_does(desk):
+    page = desk().page
+    for written, says, refused in WRITTEN:
+        pay_link(page).click()
+        dialog = in_dialog(page)
+        dialog.get_by_label("Amount").fill(written)
+        expect(dialog.locator("[data-says]")).to_have_text(says)
+        answer = page.evaluate("""async () => {
+            const data = new FormData(document.querySelector("#act form"));
+            data.append("look", "1"); // works it out, records nothing
+            const said = await fetch("/operations/act/pay/", { method: "POST", body: data });
+            const html = new DOMParser().parseFromString(await said.text(), "text/html");
+            return html.querySelector(".errorlist")?.textContent;
+        }""")
+        assert (answer or "").strip() == (says if refused else ""), written
+        page.reload()
+
+
+def test_after_an_error_of_the_server_the_old_refusals_are_gone(desk):
+    page = desk().page
+    pay_link(page).click()
+    dialog = in_dialog(page)
+    dialog.get_by_label("Amount").fill("NaN")
+    dialog.get_by_role("button", name="Record payment").click()
+    expect(dialog.locator(".errorlist")).to_have_text("Enter a number.")
+    page.route("**/operations/act/pay/", lambda route: route.fulfill(status=500, body=""))
+    dialog.get_by_role("button", name="Record payment").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The server answered with 500.")
+    expect(dialog.locator(".errorlist, .wrong")).to_have_count(0)
+
+
 def test_a_refusal_is_shown_in_the_dialog_and_what_was_typed_stays(desk):
     visitor = desk()
     page = visitor.page

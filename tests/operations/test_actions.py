@@ -20,6 +20,7 @@ from operations.acts import PERMISSIONS
 from operations.models import Customer, FollowUp, Level, Message, Order, Payment
 from tests.operations import books
 from tests.operations.books import balances, paying
+from tests.operations.desk_forms import fields_of
 
 pytestmark = pytest.mark.django_db
 KEY = "4b4e7a0c-8c1c-4d7e-9b65-a7c5ad2f9a3e"
@@ -43,19 +44,6 @@ def opened(client, what: str, **query) -> dict:
     response = client.get(act(what), query)
     assert response.status_code == 200, response.content.decode()
     return fields_of(response)
-
-
-def fields_of(response) -> dict:
-    context, found = response.context, {}
-    for name, value in context["kept"]:
-        found.setdefault(name, []).append(value)
-    for bound in context["form"]:
-        value = bound.value()
-        if value not in (None, "", False):
-            found[bound.html_name] = "on" if value is True else str(value)
-    if "bulk" in context and not context["bulk"]:
-        found["order"] = [row.order.pk for row in context["rows"] if row.chosen]
-    return found
 
 
 def told(response) -> str:
@@ -88,7 +76,7 @@ def test_a_whole_payment_is_recorded_once_however_often_it_is_sent(desk):
     assert [p.amount for p in Payment.objects.order_by("amount")] == [D("15.00"), D("20.00")]
 
 
-@pytest.mark.parametrize("amount", ["16.50", " 16.5 "])
+@pytest.mark.parametrize("amount", ["16.50", " 16.5 ", "١٦٫٥٠", "۱۶٫۵", "١٦.٥"])
 def test_part_of_it_goes_to_the_oldest_order_first(desk, amount):
     form = opened(desk, "pay", customer="CC-0001") | {"amount": amount}
     assert desk.post(act("pay"), form).status_code == 303
@@ -104,10 +92,36 @@ def test_only_the_chosen_orders_are_paid(desk):
         "M-00102", D("20.00"), "Cash", timezone.localdate(), "R-7", "at the door")  # fmt: skip
 
 
-def test_an_empty_amount_is_all_of_the_chosen_orders(desk):
-    form = opened(desk, "pay", customer="CC-0001") | {"amount": ""}
-    assert desk.post(act("pay"), form).status_code == 303
+def test_a_second_tab_with_an_old_balance_is_refused_and_shows_the_new_one(desk):
+    first, second = (opened(desk, "pay", customer="CC-0001") | {"amount": "20"} for _ in range(2))
+    assert desk.post(act("pay"), first).status_code == 303
+    refused = desk.post(act("pay"), second)
+    assert refused.status_code == 400 and balances()["M-00102"] == D("15.00")
+    assert "Somebody recorded a payment meanwhile: Dhs 15.00 is owed now. Look again." in page_of(refused)
+    assert refused.context["owed"] == D("15.00")
+    again = fields_of(refused) | {"amount": "15"}
+    assert desk.post(act("pay"), again).status_code == 303, "what it shows now may be paid"
     assert balances() == {"H-00201": D("30.00"), "M-00301": D("100.00")}
+
+
+def test_an_order_that_is_not_chosen_may_be_paid_elsewhere_meanwhile(desk, people):
+    form = opened(desk, "pay", customer="CC-0001") | {"order": ["M-00102"], "amount": "20"}
+    services.order_mark_paid(["M-00104"], **paying(people["farid"]))
+    assert desk.post(act("pay"), form).status_code == 303
+
+
+@pytest.mark.parametrize("owes", ["", "[]", "{", '{"M-00104": "NaN"}', '{"M-00104": 1}', '{"M-00104": []}'])
+def test_a_form_that_lost_what_it_showed_is_refused(desk, owes):
+    response = desk.post(act("pay"), opened(desk, "pay", customer="CC-0001") | {"owes": owes})
+    assert response.status_code == 400 and not Payment.objects.exists()
+
+
+def test_several_customers_sum_is_shown_anew_when_it_changed(desk, people):
+    form = opened(desk, "pay", customer=["CC-0001", "CC-0002"])
+    services.customer_pay("CC-0001", D("5.00"), **paying(people["farid"]))
+    again = fields_of(desk.post(act("pay"), form))
+    assert again["total"] == "60.00"
+    assert desk.post(act("pay"), again).status_code == 303
 
 
 def test_the_way_a_part_is_spread_can_be_looked_at_first(desk):
@@ -155,7 +169,16 @@ TOMORROW = (timezone.localdate() + timedelta(1)).isoformat()
     ("change", "words"),
     [
         ({"amount": "35.01"}, "Dhs 35.01 is more than is owed: Dhs 35.00."),
-        ({"amount": "12,50"}, "“12,50” is no amount: write it like 1234.50."),
+        ({"amount": ""}, "Write the amount."),
+        ({"amount": "NaN"}, "Enter a number."),
+        ({"amount": "Infinity"}, "Enter a number."),
+        ({"amount": "1e1"}, "Enter a number."),
+        ({"amount": "12,50"}, "Write 12.50 with a point"),
+        ({"amount": "1,000"}, "Write 12.50 with a point"),
+        ({"amount": "1٬000"}, "Write 12.50 with a point"),
+        ({"amount": "12.505"}, "An amount has two places after the point, no more."),
+        ({"amount": "12.500"}, "An amount has two places after the point, no more."),
+        ({"amount": "0.00"}, "The amount is a number above 0."),
         ({"amount": "-1"}, "The amount is a number above 0."),
         ({"amount": "many"}, "Enter a number."),
         ({"paid_on": (timezone.localdate() + timedelta(2)).isoformat()}, "is still to come."),
@@ -245,7 +268,8 @@ def test_a_promise_is_recorded_and_undone(desk):
     [
         ({"amount": "35.01"}, "more than is owed"),
         ({"on": (timezone.localdate() - timedelta(1)).isoformat()}, "has gone by."),
-        ({"amount": ""}, "This field is required."),
+        ({"amount": ""}, "Write the amount."),
+        ({"amount": "NaN"}, "Enter a number."),
     ],
 )
 def test_a_promise_that_makes_no_sense_is_refused_in_words(desk, change, words):
@@ -288,6 +312,9 @@ def test_the_next_action_is_planned_for_several_and_taken_away(desk):
     assert form["on"] == TOMORROW
     assert told(desk.post(act("next-action"), form)).startswith("Next action for 2 customers: ")
     assert Customer.objects.filter(next_action_on=TOMORROW).count() == 2
+    assert told(desk.post(act("next-action"), form)).startswith("Next action for 2 customers: "), "a second click"
+    assert FollowUp.objects.count() == 2
+    form = opened(desk, "next-action", customer=["CC-0001", "CC-0002"])
     response = desk.post(act("next-action"), form | {"none": "1"})
     assert told(response) == "Nothing is planned for 2 customers any more."
     assert not Customer.objects.filter(next_action_on__isnull=False).exists()
