@@ -49,19 +49,19 @@ def act(request: HttpRequest, what: str) -> HttpResponse:
         filled = request.method == "POST" and "request_key" in request.POST
         if not filled:
             doing.check()
-            return _show(request, doing, doing.form())
+            return _show(request, what, doing, doing.form())
     except Refused as error:
         return _refused(request, ACTS[what].title, str(error))
     form = doing.form(request.POST)
     valid = form.is_valid()
     if "look" in request.POST:
-        return _show(request, doing, form)
+        return _show(request, what, doing, form)
     if valid:
         try:
             return _after(request, doing, doing.do(form.cleaned_data))
         except Refused as error:
             form.add_error(None, str(error))
-    return _show(request, doing, form, 400)
+    return _show(request, what, doing, form, 400)
 
 
 def back_of(request: HttpRequest, doing: acts.Act | None = None) -> str:
@@ -89,10 +89,10 @@ def _answer(request: HttpRequest, context: dict, status: int = 200) -> HttpRespo
     return response
 
 
-def _show(request: HttpRequest, doing: acts.Act, form, status: int = 200) -> HttpResponse:
+def _show(request: HttpRequest, what: str, doing: acts.Act, form, status: int = 200) -> HttpResponse:
     context = {
         "doing": doing, "form": form, "back": back_of(request, doing), "kept": doing.kept(), "title": doing.title,
-        "action": request.path, "body": f"operations/act_{doing.template}.html",
+        "action": reverse("act", args=[what]), "body": f"operations/act_{doing.template}.html",
         "buttons": f"operations/act_{doing.template}_buttons.html",
     }  # fmt: skip
     return _answer(request, context | doing.context(form), status)

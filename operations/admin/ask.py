@@ -1,41 +1,22 @@
-"""Actions that ask before they write: a page that says what will happen, to which rows, and wants what it takes.
+"""Forms of the admin's own, and the actions of its lists: those of the desk (acts.py), for the rows that are ticked.
 
-The same page is reached from a list (its action, for all rows ticked) and from a row's own page (a button).
+An action opens the desk's own form of it, which leads back to the list, so that every action has one form, one set of
+words and one way to undo it, wherever it was begun.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.utils.http import url_has_allowed_host_and_scheme, urlencode
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from django.http import QueryDict
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from operations.services import MOST_AT_ONCE, Refused
-
-SHOWN = 20  # rows that the page names
-
-
-class Question(forms.Form):
-    """What an action wants to know. request_key: of the page as it was opened, so that a double click counts once."""
-
-    use_required_attribute = True
-    request_key = forms.UUIDField(widget=forms.HiddenInput)
-
-    def __init__(self, request, rows: Sequence, data=None):
-        super().__init__(data, initial={"request_key": uuid4()} | self.first(request, rows), label_suffix="")
-
-    def first(self, request, rows: Sequence) -> dict:
-        """What stands in the fields at first."""
-        return {}
+from analytics.access import can_see
+from operations import actions
+from operations.acts import may
+from operations.admin.shared import page
+from operations.services import MOST_AT_ONCE
 
 
 class Click(forms.UUIDField):
@@ -58,108 +39,48 @@ class Day(forms.DateField):
         self.widget.format_value = lambda value: value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def choice(label: str, choices, **more) -> forms.ChoiceField:
-    return forms.ChoiceField(label=label, choices=choices, widget=UnfoldAdminSelectWidget, **more)
-
-
-def line(label: str, **more) -> forms.CharField:
-    return forms.CharField(label=label, widget=UnfoldAdminTextInputWidget, **more)
-
-
-def text(label: str, **more) -> forms.CharField:
-    return forms.CharField(label=label, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "dir": "auto"}), **more)
-
-
 @dataclass(frozen=True)
-class Asked:
-    """An action. slug: in its address; words: in lists and on buttons; button: what does it in the end.
+class Offer:
+    """An action of the desk in a list. what: of acts.PERMISSIONS; words: in the list of actions; rows: the parameter
+    that names the list's rows in its form (customer, order, payment, followup)."""
 
-    permission: of operations, without which nobody is offered it. about(rows) -> the sentence on top; listed(row) ->
-    the cells that name a row, under `heads`; do(request, rows, data) -> what was done, in words. It raises Refused.
-    danger: the button is red.
-    """
-
-    slug: str
+    what: str
     words: str
-    button: str
-    permission: str
-    form: type[Question]
-    about: Callable[[Sequence], str]
-    heads: Sequence[str]
-    listed: Callable[[Any], Sequence]
-    do: Callable[[Any, Sequence, dict], str]
-    danger: bool = False
+    rows: str
 
     def open_to(self, user) -> bool:
-        return user.has_perm(f"operations.{self.permission}")
+        return can_see(user, "receivables") and may(user, self.what)
+
+    def url(self, user, pk, back: str) -> str | None:
+        """Where its form is for one row; None for who may not."""
+        if not self.open_to(user):
+            return None
+        return page(user, "act", "receivables", self.what, **{self.rows: pk, "back": back})
 
 
-class AskingAdmin:
-    """For a ModelAdmin with actions that ask: `asks`."""
+class OfferingAdmin:
+    """For a ModelAdmin whose list offers actions of the desk: `offers`."""
 
-    asks: tuple[Asked, ...] = ()
-
-    def get_urls(self):
-        name = f"{self.opts.app_label}_{self.opts.model_name}_ask"
-        return [path("ask/<slug:slug>/", self.admin_site.admin_view(self.ask_view), name=name), *super().get_urls()]
+    offers: tuple[Offer, ...] = ()
 
     def get_actions(self, request):
         found = super().get_actions(request)
         found.pop("delete_selected", None)  # delete is not offered where a void exists
-        for asked in self.asks:
-            if asked.open_to(request.user):
-                found[asked.slug] = (partial(_from_list, asked=asked), asked.slug, asked.words)
+        for offer in self.offers:
+            if offer.open_to(request.user):
+                found[offer.what] = (partial(_open, offer=offer), offer.what, offer.words)
         return found
 
-    def ask_url(self, slug: str, pk) -> str:
-        """The address that asks about one row and leads back to its page."""
-        return reverse(f"admin:operations_{self.opts.model_name}_ask", args=[slug]) + "?" + urlencode({"id": pk})
 
-    def ask_view(self, request, slug: str):
-        """GET ?id=...: the question. POST ids (a line each), back, and the form's fields: does it."""
-        asked = next((asked for asked in self.asks if asked.slug == slug), None)
-        if asked is None:
-            raise Http404
-        if not asked.open_to(request.user):
-            raise PermissionDenied
-        sent = request.POST if request.method == "POST" else None
-        ids = sent.get("ids", "").splitlines() if sent else request.GET.getlist("id")
-        try:
-            rows = list(self.get_queryset(request).filter(pk__in=ids[: MOST_AT_ONCE + 1]))
-        except (ValueError, ValidationError):
-            raise Http404 from None
-        one = len(ids) == 1
-        back = reverse(f"admin:operations_{self.opts.model_name}_change", args=ids) if one else ""
-        return self.ask(request, asked, rows, sent.get("back", "") if sent else back, sent)
-
-    def ask(self, request, asked: Asked, rows: list, back: str, sent=None):
-        """The page that asks; with `sent` filled in rightly, what it asked for is done and it leads back."""
-        here = reverse(f"admin:operations_{self.opts.model_name}_changelist")
-        if not url_has_allowed_host_and_scheme(back, None) or not back.startswith("/"):
-            back = here
-        if not rows or len(rows) > MOST_AT_ONCE:
-            why = f"Choose up to {MOST_AT_ONCE:,} at once." if rows else "They are not there any more."
-            messages.error(request, why)
-            return redirect(back if rows else here)
-        form = asked.form(request, rows, sent)
-        if sent is not None and form.is_valid():
-            try:
-                said = asked.do(request, rows, form.cleaned_data)
-            except (Refused, PermissionDenied) as error:
-                form.add_error(None, str(error) or "Your account doesn't allow this.")
-            else:
-                messages.success(request, said)
-                return redirect(back)
-        context = self.admin_site.each_context(request) | {
-            "title": asked.words.rstrip("…"), "opts": self.opts, "asked": asked, "form": form, "back": back,
-            "about": asked.about(rows), "rows": [asked.listed(row) for row in rows[:SHOWN]],
-            "more": len(rows) - SHOWN if len(rows) > SHOWN else 0, "ids": "\n".join(str(row.pk) for row in rows),
-            "action": reverse(f"admin:operations_{self.opts.model_name}_ask", args=[asked.slug]),
-        }  # fmt: skip
-        return TemplateResponse(request, "admin/operations/ask.html", context)
-
-
-def _from_list(admin, request, queryset, asked: Asked):
-    """A list's action: asks about the rows that are ticked, or about all that the list shows."""
-    rows = list(queryset[: MOST_AT_ONCE + 1])
-    return admin.ask(request, asked, rows, request.get_full_path())
+def _open(admin, request, queryset, offer: Offer):
+    """The form of an action for the rows that are ticked, or for all that the list shows. So many don't fit into an
+    address: it answers the list's own POST."""
+    keys = list(queryset.values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
+    if not keys or len(keys) > MOST_AT_ONCE:
+        messages.error(request, f"Choose up to {MOST_AT_ONCE:,} at once." if keys else "They are not there any more.")
+        return None
+    said = QueryDict(mutable=True)
+    said.setlist(offer.rows, [str(key) for key in keys])
+    said["back"] = request.get_full_path()
+    request.POST = said
+    return actions.act(request, offer.what)

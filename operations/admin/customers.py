@@ -12,13 +12,11 @@ from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import BooleanRadioFilter, DropdownFilter
 from unfold.decorators import display
 
-from analytics.access import can_see, contacts_of
+from analytics.access import contacts_of
 from analytics.admin_lists import Cell, link, moment, tag, values_filter, yes_no
 from analytics.dashboards import frame
 from analytics.tables import Column
-from operations import services
-from operations.acts import counted
-from operations.admin.ask import Asked, AskingAdmin, Day, Question, choice, text
+from operations.admin.ask import Offer, OfferingAdmin
 from operations.admin.follow_ups import NewNote, note_history, notes_save
 from operations.admin.payments import payment_history
 from operations.admin.reminders import message_history
@@ -183,54 +181,8 @@ class CorrectedFilter(DropdownFilter):
 # Actions -----------------------------------------------------------------------------------------------------------
 
 
-class AssignQuestion(Question):
-    def __init__(self, request, rows, data=None):
-        super().__init__(request, rows, data)
-        people = get_user_model().objects.filter(is_active=True).prefetch_related("groups").order_by("username")
-        able = [who for who in people if can_see(who, "receivables")]
-        self.fields["to"] = choice(
-            "To whom", [("", "nobody"), *((str(who.pk), person(who)) for who in able)], required=False,
-            help_text="People whose role opens the worklist.",
-        )  # fmt: skip
-
-
-def assign(request, rows, data) -> str:
-    to = get_user_model().objects.filter(pk=data["to"]).first() if data["to"] else None
-    written = services.assign([row.pk for row in rows], to, user=request.user)
-    whom = f"to {person(to)}" if to else "to nobody"
-    return f"Assigned {counted(len(written), 'customer')} {whom}." if written else f"They were assigned {whom} before."
-
-
-class NextActionQuestion(Question):
-    on = Day(label="Next action on", required=False, help_text="Empty: nothing is planned any more.")
-    note = text("Note", required=False, max_length=2000, help_text="What is to be done.")
-
-    def first(self, request, rows):
-        return {"on": timezone.localdate() + timedelta(days=1)}
-
-
-def next_action(request, rows, data) -> str:
-    written = services.next_action_set([row.pk for row in rows], data["on"], user=request.user, note=data["note"])
-    when = f"on {day(data['on'])}" if data["on"] else "none any more"
-    return f"Next action of {counted(len(written), 'customer')}: {when}." if written else "It was planned so before."
-
-
-def _chosen(rows) -> str:
-    return f"{counted(len(rows), 'customer')} chosen."
-
-
-CUSTOMER_HEADS = ("Customer", "Owes", "Next action", "Assigned to")
-
-
-def _customer_cells(customer):
-    return (str(customer), amount(customer._balance), day(customer.next_action_on), person(customer.assigned_to))
-
-
-ASKS = (
-    Asked("assign", "Assign to somebody…", "Assign", "assign_customer", AssignQuestion, _chosen, CUSTOMER_HEADS,
-          _customer_cells, assign),
-    Asked("next-action", "Set the next action…", "Set", "add_followup", NextActionQuestion, _chosen, CUSTOMER_HEADS,
-          _customer_cells, next_action),
+OFFERS = (
+    Offer("assign", "Assign to somebody…", "customer"), Offer("next-action", "Set the next action…", "customer"),
 )  # fmt: skip
 
 
@@ -250,7 +202,7 @@ def with_debts(customers, user):
 
 
 @admin.register(Customer)
-class CustomerAdmin(AskingAdmin, ImportedAdmin):
+class CustomerAdmin(OfferingAdmin, ImportedAdmin):
     list_display = (
         "customer_id", "name_shown", "phone_shown", "owes", "days_overdue", "stands", "last_contact",
         "next_action", "assignee",
@@ -269,7 +221,7 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
     ordering = (Case(When(NAMELESS, then=1), default=0), NAME, "customer_id")  # the nameless come last
     list_about = "Everybody who was ever a customer. Click one to see what they owe and to write down what was said."
     inlines = (NewNote,)
-    asks = ASKS
+    offers = OFFERS
     readonly_fields = (
         "name_shown", "phone_shown", "email_shown", "route_shown", "owes", "days_overdue", "stands", "last_contact",
         "next_action", "assignee", "their_orders", "corrections", "silent", "business", "exported",
@@ -331,20 +283,11 @@ class CustomerAdmin(AskingAdmin, ImportedAdmin):
     def buttons(self, request, obj):
         user, back = request.user, admin_url("customer", obj.pk)
         found = [("Open the customer's page", page(user, "customer", "customer", obj.pk), True)]
-        for words, what in self._acts(user, obj):
-            found.append((words, page(user, "act", "receivables", what, customer=obj.pk, back=back), False))
-        for asked in self.asks:
-            if asked.open_to(user):
-                found.append((asked.words.rstrip("…"), self.ask_url(asked.slug, obj.pk), False))
+        owing = (Offer("pay", "Take a payment", "customer"), Offer("promise", "Record a promise", "customer"))
+        more = (Offer("preferences", "Preferences", "customer"), *self.offers)
+        for offer in (*owing, *more) if obj._balance else more:
+            found.append((offer.words.rstrip("…"), offer.url(user, obj.pk, back), False))
         return [Button(words, url, main) for words, url, main in found if url]
-
-    @staticmethod
-    def _acts(user, obj) -> list[tuple[str, str]]:
-        """(words, what) of the actions outside the admin that this person may do here."""
-        found = [("Take a payment", "pay", "add_payment")] if obj._balance else []
-        found += [("Record a promise", "promise", "add_followup")] if obj._balance else []
-        found += [("Preferences", "preferences", "correct_customer")]
-        return [(words, what) for words, what, right in found if user.has_perm(f"operations.{right}")]
 
     def histories(self, request, obj):
         user = request.user

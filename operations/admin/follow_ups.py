@@ -14,8 +14,7 @@ from unfold.decorators import display
 from analytics.admin_lists import Cell, link, moment, people_filter, tag
 from analytics.tables import Column
 from operations import services
-from operations.acts import counted
-from operations.admin.ask import Asked, AskingAdmin, Click, Day, Question, line
+from operations.admin.ask import Click, Day, Offer, OfferingAdmin
 from operations.admin.shared import (
     LATEST,
     Button,
@@ -66,9 +65,6 @@ class FollowUpForm(forms.ModelForm):
     def clean(self):
         cleaned = super().clean()
         if self.instance.pk is None:
-            for name in ("promise_on", "next_action_on"):
-                if cleaned.get(name) and cleaned[name] < timezone.localdate():
-                    self.add_error(name, "This day has gone by.")
             if (cleaned.get("promise_amount") is None) != (cleaned.get("promise_on") is None):
                 self.add_error(None, "A promise has an amount and a day.")
             self.instance.request_key = cleaned.get("click")
@@ -172,25 +168,11 @@ class KindFilter(DropdownFilter):
         return queryset.filter(wanted) if wanted else queryset
 
 
-class VoidQuestion(Question):
-    reason = line("Why?", required=False, max_length=300, help_text="It stays on record, with this beside it.")
-
-
-def void(request, rows, data) -> str:
-    services.followups_void([row.pk for row in rows], reason=data["reason"], user=request.user)
-    return f"Voided {counted(len(rows), 'follow-up')}: what they planned or promised counts no more."
-
-
-VOID = Asked(
-    "void", "Void…", "Void", "add_followup", VoidQuestion,
-    lambda rows: f"{counted(len(rows), 'follow-up')} won't count: no promise, no next action, nobody assigned by it.",
-    ("Written", "Customer", "Note", "By"),
-    lambda n: (moment(n.created_at), str(n.customer or "–"), said(n, 80), person(n.created_by)), void, danger=True,
-)  # fmt: skip
+VOID = Offer("void-followup", "Void…", "followup")
 
 
 @admin.register(FollowUp)
-class FollowUpAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
+class FollowUpAdmin(OfferingAdmin, ServiceAdmin, DeskAdmin):
     form = FollowUpForm
     list_display = ("written", "customer_shown", "how_met", "short_note", "promise", "stands", "next_action",
                     "order_number", "who")  # fmt: skip
@@ -208,7 +190,7 @@ class FollowUpAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
     ordering = ("-created_at", "-pk")
     list_about = "What was said with customers and what they promised. A mistake is voided, never deleted."
     autocomplete_fields = ("customer", "order")
-    asks = (VOID,)
+    offers = (VOID,)
     cells = (
         Cell(Column("written", "Written"), lambda n: moment(n.created_at)),
         Cell(Column("customer", "Customer"), lambda n: n.customer_id),
@@ -285,7 +267,8 @@ class FollowUpAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
     def buttons(self, request, obj):
         if obj.voided_at or not services.may_void(obj, request.user):
             return []
-        return [Button("Void this", self.ask_url("void", obj.pk))]
+        url = VOID.url(request.user, obj.pk, admin_url("followup", obj.pk))
+        return [Button("Void this", url)] if url else []
 
     def histories(self, request, obj):
         return [trail([obj])]

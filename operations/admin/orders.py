@@ -3,7 +3,6 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from django import forms
 from django.contrib import admin
 from django.db.models import F, Q
 from django.utils import timezone
@@ -13,16 +12,13 @@ from unfold.decorators import display
 from analytics.admin_lists import Cell, tag, values_filter, yes_no
 from analytics.dashboards import frame
 from analytics.tables import Column
-from operations import services
-from operations.acts import counted, money
-from operations.admin.ask import Asked, AskingAdmin, Day, Question, choice, line, text
+from operations.admin.ask import Offer, OfferingAdmin
 from operations.admin.customers import ImportedAdmin
 from operations.admin.follow_ups import NewNote, note_history
 from operations.admin.payments import payment_history
 from operations.admin.shared import Button, admin_url, amount, customer_link, day, overdue, page, standing
 from operations.admin.trail import trail
 from operations.models import FollowUp, Order, Payment
-from operations.money import NOTHING
 from operations.scope import follow_ups_for, orders_for, payments_for
 
 
@@ -50,54 +46,11 @@ def _before(due) -> Q:
     return Q(placed__lt=due) | Q(placed__isnull=True, cleaned__lt=due)
 
 
-class PaidQuestion(Question):
-    """total: the sum that the person was shown; another one by then is refused."""
-
-    total = forms.DecimalField(widget=forms.HiddenInput)
-    paid_on = Day(label="Paid on")
-    reference = line("Reference", required=False, max_length=100, help_text="Receipt or transfer number.")
-    note = text("Note", required=False, max_length=2000)
-
-    def __init__(self, request, rows, data=None):
-        super().__init__(request, rows, data)
-        self.fields["method"] = choice("Paid by", [(name, name) for name in services.payment_methods()])
-        self.order_fields(["request_key", "total", "method", "paid_on", "reference", "note"])
-
-    def first(self, request, rows):
-        return {"paid_on": timezone.localdate(), "total": _owed(rows)}
-
-
-def mark_paid(request, rows, data) -> str:
-    made = services.order_mark_paid(
-        [row.pk for row in rows], method=data["method"], paid_on=data["paid_on"], reference=data["reference"],
-        note=data["note"], user=request.user, request_key=data["request_key"], total=data["total"],
-    )  # fmt: skip
-    if not made:
-        return "Nothing recorded: these orders owe nothing."
-    return (f"Recorded {money(sum((p.amount for p in made), NOTHING))} for {counted(len(made), 'order')}. "
-            "Dashboards update shortly.")  # fmt: skip
-
-
-def _owed(rows) -> Decimal:
-    return sum((row.balance for row in rows), NOTHING)
-
-
-def _about(rows) -> str:
-    owing = [row for row in rows if row.balance]
-    settled = len(rows) - len(owing)
-    words = f"{counted(len(owing), 'order')} will be paid in full: {money(_owed(rows))}."
-    return words + (f" {counted(settled, 'order')} owing nothing will be passed over." if settled else "")
-
-
-PAID = Asked(
-    "paid", "Mark paid…", "Mark paid", "add_payment", PaidQuestion, _about,
-    ("Order", "Customer", "Placed", "Total", "Balance"),
-    lambda o: (o.pk, str(o.customer), day(o.placed), amount(o.total), amount(o.balance)), mark_paid,
-)  # fmt: skip
+PAID = Offer("pay", "Mark paid…", "order")
 
 
 @admin.register(Order)
-class OrderAdmin(AskingAdmin, ImportedAdmin):
+class OrderAdmin(OfferingAdmin, ImportedAdmin):
     list_display = ("order_id", "customer_shown", "store", "status", "placed_on", "sum", "here", "owes",
                     "days_overdue", "stands")  # fmt: skip
     list_filter = (
@@ -111,7 +64,7 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
     date_hierarchy = "placed"
     list_about = "Every order of CleanCloud."
     inlines = (NewNote,)
-    asks = (PAID,)
+    offers = (PAID,)
     readonly_fields = ("customer_shown", "sum", "here", "owes", "days_overdue", "stands", "delivered", "business",
                        "paid_there", "exported")  # fmt: skip
     fieldsets = (
@@ -161,10 +114,8 @@ class OrderAdmin(AskingAdmin, ImportedAdmin):
 
     def buttons(self, request, obj):
         found = [("Open the customer's page", page(request.user, "customer", "customer", obj.customer_id), False)]
-        if obj.balance and PAID.open_to(request.user):
-            found.insert(0, ("Mark paid", self.ask_url("paid", obj.pk), True))
-            part = page(request.user, "act", "receivables", "pay", order=obj.pk, back=admin_url("order", obj.pk))
-            found.append(("Paid in part", part, False))
+        if obj.balance:
+            found.insert(0, ("Mark paid", PAID.url(request.user, obj.pk, admin_url("order", obj.pk)), True))
         return [Button(words, url, main) for words, url, main in found if url]
 
     def histories(self, request, obj):

@@ -15,8 +15,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from analytics.admin_lists import Cell, link, moment, people_filter, tag, values_filter
 from analytics.tables import Column
 from operations import services
-from operations.acts import counted, money
-from operations.admin.ask import Asked, AskingAdmin, Click, Day, Question, text
+from operations.admin.ask import Click, Day, Offer, OfferingAdmin
 from operations.admin.shared import (
     LATEST,
     Button,
@@ -33,7 +32,6 @@ from operations.admin.shared import (
 )
 from operations.admin.trail import trail
 from operations.models import Order, Payment
-from operations.money import NOTHING
 from operations.scope import orders_for, payments_for
 
 TONES = {"counts": "good", "waits": "info", "void": "bad", "undoes": "warn"}
@@ -85,29 +83,7 @@ class StateFilter(DropdownFilter):
         return queryset.filter(wanted) if wanted else queryset
 
 
-class VoidQuestion(Question):
-    reason = text("Why is it void?", max_length=1000, help_text="It stays on record, with this beside it.")
-
-
-def void(request, rows, data) -> str:
-    rows = services.payments_void(
-        [row.pk for row in rows], reason=data["reason"], user=request.user, request_key=data["request_key"]
-    )
-    sum_ = -sum((row.amount for row in rows), NOTHING)
-    return f"Voided {counted(len(rows), 'payment')}, {money(sum_)} together. Dashboards update shortly."
-
-
-def _about_void(rows) -> str:
-    return (
-        f"{counted(len(rows), 'payment')}, {money(sum((row.amount for row in rows), NOTHING))} together, won't count."
-    )
-
-
-VOID = Asked(
-    "void", "Void…", "Void", "add_payment", VoidQuestion, _about_void,
-    ("Payment", "Order", "Customer", "Amount", "Paid on"),
-    lambda p: (p.pk, p.order_id, str(p.order.customer), amount(p.amount), day(p.paid_on)), void, danger=True,
-)  # fmt: skip
+VOID = Offer("void-payment", "Void…", "payment")
 
 
 class PaymentForm(forms.ModelForm):
@@ -144,7 +120,7 @@ class PaymentForm(forms.ModelForm):
 
 
 @admin.register(Payment)
-class PaymentAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
+class PaymentAdmin(OfferingAdmin, ServiceAdmin, DeskAdmin):
     form = PaymentForm
     list_display = ("number", "paid_day", "order_number", "customer", "sum", "method", "reference", "who", "stands")
     list_display_links = ("number", "paid_day")
@@ -164,7 +140,7 @@ class PaymentAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
         "the order owes again."
     )
     autocomplete_fields = ("order",)
-    asks = (VOID,)
+    offers = (VOID,)
     cells = (
         Cell(Column("id", "Payment"), lambda p: str(p.pk)),
         Cell(Column("paid_on", "Paid on", "date"), lambda p: p.paid_on),
@@ -224,7 +200,8 @@ class PaymentAdmin(AskingAdmin, ServiceAdmin, DeskAdmin):
 
     def buttons(self, request, obj):
         if state(obj)[0] in ("counts", "waits") and services.may_void(obj, request.user):
-            return [Button("Void this payment", self.ask_url("void", obj.pk))]
+            url = VOID.url(request.user, obj.pk, admin_url("payment", obj.pk))
+            return [Button("Void this payment", url)] if url else []
         return []
 
     def histories(self, request, obj):
