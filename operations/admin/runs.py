@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -17,13 +18,16 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.decorators import display
 
 from analytics.access import store_of
-from analytics.admin_lists import Cell, ListAdmin, moment, people_filter, tag, yes_no
+from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag, yes_no
 from analytics.tables import Column
 from etl.errors import MoonwalkError
 from operations import quarantine, refresh, uploads
 from operations.admin.shared import Button, page, person
 from operations.lock import RefreshBusy
 from operations.models import RefreshRun
+
+if TYPE_CHECKING:
+    from etl.warehouse import BuildInfo
 
 TONES = {
     "published": "good", "checked": "good", "nothing_new": "info", "running": "warn", "publishing": "warn",
@@ -34,6 +38,8 @@ STEPS = {
     "checks": "check the figures", "insights": "insights", "sync": "customers and orders into the database",
     "publish": "go live",
 }  # fmt: skip
+
+BACK, BACK_TO_EXPORTS = "Roll back to this build", "Roll back to these exports"
 
 
 @admin.register(RefreshRun)
@@ -100,9 +106,12 @@ class RefreshRunAdmin(ListAdmin):
         return super().get_queryset(request).select_related("started_by")
 
     def fill(self, request, rows):
-        current = refresh.warehouse().current()
+        house = refresh.warehouse()
+        current = house.current()
+        inputs = house.manifest(current).get("inputs") if current else None
         for run in rows:
             run._live = bool(run.build_id) and run.build_id == current
+            run._exports_live = run.state == run.State.PUBLISHED and run.manifest.get("inputs", "") == inputs
 
     def get_object(self, request, object_id, from_field=None):
         found = super().get_object(request, object_id, from_field)
@@ -135,9 +144,9 @@ class RefreshRunAdmin(ListAdmin):
 
     def buttons(self, request, run: RefreshRun) -> list[Button]:
         found, name = [], Path(run.exports_dir).name
-        if self.may_start(request) and can_go_back_to(run):
+        if self.may_start(request) and (build := way_back(run)):
             back = reverse("admin:operations_refreshrun_rollback", args=[run.pk])
-            found.append(Button("Roll back to this build", back))
+            found.append(Button(BACK if build.build_id == run.build_id else BACK_TO_EXPORTS, back))
         if run.trigger == run.Trigger.UPLOAD and uploads.mine(name, request.user):
             found.append(Button("The files it was uploaded with", reverse("uploaded", args=[name])))
         if url := page(request.user, "upload", "upload"):
@@ -159,14 +168,16 @@ class RefreshRunAdmin(ListAdmin):
         if not self.may_start(request):
             raise PermissionDenied
         run = self._run(pk)
-        if not can_go_back_to(run):
+        build = way_back(run)
+        if build is None:
             messages.error(request, "This build is live already, or no longer kept: there is no going back to it.")
             return redirect("admin:operations_refreshrun_change", pk)
         if request.method == "POST":
-            return self._started(request, trigger=run.Trigger.ROLLBACK, build_id=run.build_id)
-        left = [b for b in refresh.warehouse().builds() if b.manifest.get("published") and _later(b, run.build_id)]
+            return self._started(request, trigger=run.Trigger.ROLLBACK, build_id=build.build_id)
+        left = [b for b in refresh.warehouse().builds() if b.manifest.get("published") and _later(b, build.build_id)]
         context = self.admin_site.each_context(request) | {
-            "title": "Roll back to this build", "opts": self.opts, "run": run, "left": left,
+            "title": BACK if build.build_id == run.build_id else BACK_TO_EXPORTS, "opts": self.opts, "run": run,
+            "build": build, "left": left,
         }  # fmt: skip
         return TemplateResponse(request, "admin/operations/refreshrun/rollback.html", context)
 
@@ -238,7 +249,9 @@ class RefreshRunAdmin(ListAdmin):
 
     @display(description="build", ordering="build_id")
     def build(self, run):
-        return format_html("{} <b>(live)</b>", run.build_id) if run._live else run.build_id or "–"
+        if run._live:
+            return format_html("{} <b>(live)</b>", run.build_id)
+        return format_html("{} (its exports are live)", run.build_id) if run._exports_live else run.build_id or "–"
 
     @display(description="took")
     def took(self, run):
@@ -258,7 +271,8 @@ class RefreshRunAdmin(ListAdmin):
 
     @display(description="state")
     def live(self, run):
-        return render_to_string("admin/operations/refreshrun/live.html", {"run": run, "words": _words(run)})
+        context = {"run": run, "words": _words(run), "whereabouts": whereabouts(run)}
+        return render_to_string("admin/operations/refreshrun/live.html", context)
 
     @display(description="rows")
     def files(self, run):
@@ -298,14 +312,36 @@ class RefreshRunAdmin(ListAdmin):
         return render_to_string("admin/operations/refreshrun/manifest.html", {"plain": plain, "long": long})
 
 
-def can_go_back_to(run: RefreshRun) -> bool:
-    """Is its build one that was live, is still kept, and isn't live now?"""
+def way_back(run: RefreshRun) -> "BuildInfo | None":
+    """The build to go back to for what this run published: its own where it is kept, else the newest one kept of the
+    same exports, which has later payments too. None: that is live (payments aside), or nothing of it is kept."""
+    house, build = refresh.warehouse(), _kept(run)
+    live = house.manifest(house.current()) if house.current() else {}
+    return build if build and house.base_of(build.manifest) != house.base_of(live) else None
+
+
+def _kept(run: RefreshRun) -> "BuildInfo | None":
     if run.state != RefreshRun.State.PUBLISHED or not run.build_id:
-        return False
-    return any(
-        b.build_id == run.build_id and not b.current and b.manifest.get("published")
-        for b in refresh.warehouse().builds()
-    )
+        return None
+    kept = [b for b in refresh.warehouse().builds() if b.manifest.get("published")]
+    own = [b for b in kept if b.build_id == run.build_id]
+    same = own or [b for b in kept if b.inputs == run.manifest.get("inputs")]
+    return same[0] if same else None
+
+
+def whereabouts(run: RefreshRun) -> str:
+    """Where the exports of a run are whose own build is not live; "" where there is nothing to say of it."""
+    if run.state != RefreshRun.State.PUBLISHED or not run.build_id or run._live:
+        return ""
+    build = _kept(run)
+    if build is None:
+        return f"No longer kept: the builds of the last {refresh.KEEP_SETS} sets of exports are."
+    if build.build_id == run.build_id:
+        return "Its exports are live, with later payments." if way_back(run) is None else ""
+    made = RefreshRun.objects.filter(build_id=build.build_id, state=RefreshRun.State.PUBLISHED).last()
+    there = link(reverse("admin:operations_refreshrun_change", args=[made.pk]), f"refresh {made.pk}") if made else "–"
+    end = "they are live." if way_back(run) is None else "rolling back leads there."
+    return format_html("Its exports live on in {}, with later payments: {}", there, end)
 
 
 def _later(build, than: str) -> bool:

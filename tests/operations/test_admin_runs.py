@@ -1,6 +1,8 @@
 """The pages of refreshes: steps and their shares, rows that add up, what was set aside, and the way back."""
 
 import re
+from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -130,6 +132,47 @@ def test_no_way_back_to_a_build_that_is_gone_or_live(as_, first, second):
     assert "no longer kept" in client.get(url("rollback", first.pk), follow=True).content.decode()
     assert client.get(url("rollback", 999)).status_code == 404
     assert not RefreshRun.objects.filter(trigger="rollback").exists()
+
+
+def test_back_to_exports_whose_build_gave_way_to_one_with_a_payment(as_, people, first, second, data_dir, monkeypatch):
+    """first, second, a payment (third build, of second's exports), then newer exports: of second's set the third alone
+    is kept, and second's page goes back to it."""
+    now(monkeypatch)
+    paying = {"method": "Cash", "paid_on": second.as_of, "user": people["root"], "request_key": uuid4()}
+    services.customer_pay("CC-0001", Decimal("5.00"), order_ids=["M-00102"], **paying)
+    refresh.include_payments()
+    third = RefreshRun.objects.get(trigger="payments")
+    client = as_("root")
+    page = client.get(url("change", second.pk)).content.decode()
+    assert "Roll back to" not in page, "its exports are live: going back would bring the payment in again"
+    assert len(re.findall(rf"{second.build_id} \(its exports are live\)", client.get(url()).content.decode())) == 1
+    exports.write(data_dir / "exports", day="2026-03-07")
+    fourth = refresh.refresh(trigger="command")
+    assert second.build_id not in [b.build_id for b in refresh.warehouse().builds()]
+    page = client.get(url("change", second.pk)).content.decode()
+    assert "Roll back to these exports" in page
+    assert re.search(rf'href="{url("change", third.pk)}">refresh {third.pk}</a>, with later payments', page)
+    page = client.get(url("rollback", second.pk)).content.decode()
+    assert third.build_id in page and "1 later build is left behind" in page
+    assert total() == "20.00" and fourth.build_id == queries.warehouse().current()
+    client.post(url("rollback", second.pk))
+    assert queries.warehouse().current() == third.build_id
+    assert total() == "99.00"
+
+
+def test_the_list_tells_which_exports_are_live_after_going_back_and_a_payment(as_, people, first, second, monkeypatch):
+    now(monkeypatch)
+    as_("root").post(url("rollback", first.pk))
+    paying = {"method": "Cash", "paid_on": second.as_of, "user": people["root"], "request_key": uuid4()}
+    services.customer_pay("CC-0001", Decimal("5.00"), order_ids=["M-00102"], **paying)
+    refresh.include_payments()
+    rows = as_("root").get(url()).content.decode()
+    builds = re.findall(r'field-build[^>]*>([^<(]+)(?:\(| )*(?:<b>)?\(?([a-z ]*)', rows)
+    live = queries.warehouse().current()
+    assert [(b.strip(), words) for b, words in builds] == [
+        (live, "live"), (first.build_id, "its exports are live"), (second.build_id, ""),
+        (first.build_id, "its exports are live")]  # fmt: skip
+    assert first.build_id != live
 
 
 def test_a_build_that_vanished_meanwhile_is_told_on_the_run(as_, first, second, monkeypatch):

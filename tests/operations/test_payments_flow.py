@@ -347,6 +347,17 @@ def test_the_button_is_not_told_to_wait_for_a_payment(live, people, monkeypatch)
 
 
 @pytest.mark.sqlite_suffices
+def test_going_back_waits_for_a_rebuild_for_payments_too(live, people, folder, monkeypatch):
+    exports.write(folder, day="2026-03-06")
+    assert run().state == State.PUBLISHED
+    monkeypatch.setattr(refresh, "_run_in_thread", lambda run_id: None)
+    held = under_way("payments")
+    asked = refresh.start(user=people["root"], trigger=Trigger.ROLLBACK, build_id=live.build_id)
+    monkeypatch.setattr(refresh.time, "sleep", lambda seconds: held.__exit__())
+    assert (refresh.run_queued(asked.pk).state, refresh.warehouse().current()) == (State.PUBLISHED, live.build_id)
+
+
+@pytest.mark.sqlite_suffices
 def test_whoever_finds_a_refresh_under_way_looks_again_when_it_ended(live, pay, monkeypatch):
     held = under_way("button")
     pay("M-00102", "20.00")
