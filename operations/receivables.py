@@ -29,7 +29,6 @@ from operations.standing import LastPromise, last_promises
 
 CONSUMERS, BUSINESS = "consumers", "business"
 NOBODY, ME = "nobody", "me"
-MANY = 500  # customers above which promises are asked for as a whole
 
 
 # Who owes ----------------------------------------------------------------------------------------------------------
@@ -143,7 +142,7 @@ def debts(user, today: date, customer_id: str | None = None) -> list[Debt]:
     if not opened:
         return []
     customers = Customer.objects.filter(pk__in=orders.earned().filter(paid=False).values("customer"))
-    promises = last_promises(today, opened if len(opened) <= MANY else None)
+    promises = last_promises(today, opened, user)
     levels = list(Level.objects.all())
     contacts = contacts_of(user)
     return [

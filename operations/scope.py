@@ -24,12 +24,17 @@ def customers_for(user, customers=None):
 
 
 def follow_ups_for(user, follow_ups=None):
-    """The follow-ups that a person may look at: on such an order; on no order, on such a customer."""
+    """The follow-ups that a person may look at: on such an order; on no order, on such a customer. A promise only where
+    all that it is about is such orders: it tells what they owe."""
     follow_ups = FollowUp.objects.all() if follow_ups is None else follow_ups
-    if not store_of(user):
+    only = store_of(user)
+    if not only:
         return follow_ups
     on_customers = Q(order__isnull=True, customer__in=customers_for(user))
-    return follow_ups.filter(Q(order__in=orders_for(user)) | on_customers)
+    promised = FollowUp.promised_orders.through.objects.filter(followup=OuterRef("pk"))
+    return follow_ups.filter(
+        Q(order__in=orders_for(user)) | on_customers, ~Exists(promised.exclude(order__store=only))
+    )
 
 
 def payments_for(user, payments=None):
@@ -40,6 +45,11 @@ def payments_for(user, payments=None):
 
 
 def messages_for(user, messages=None):
-    """The messages to such customers."""
+    """The messages to such customers; of one who has orders elsewhere too their own alone: others' tell what is owed
+    there."""
     messages = Message.objects.all() if messages is None else messages
-    return messages.filter(customer__in=customers_for(user)) if store_of(user) else messages
+    only = store_of(user)
+    if not only:
+        return messages
+    elsewhere = Order.objects.filter(customer=OuterRef("customer")).exclude(store=only)
+    return messages.filter(Q(created_by=user) | ~Exists(elsewhere), customer__in=customers_for(user))

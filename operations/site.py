@@ -89,7 +89,7 @@ def _waiting(request) -> list[tuple[int, str, str]]:
 
     user, today = request.user, timezone.localdate()
     customers, list_ = customers_for(user), reverse("admin:operations_customer_changelist")
-    broken = [pk for pk, promise in last_promises(today).items() if promise.state is Promise.BROKEN]
+    broken = [pk for pk, promise in last_promises(today, user=user).items() if promise.state is Promise.BROKEN]
     found = [
         (customers.filter(next_action_on__lte=today).count(), "next actions due today or before", f"{list_}?next=due"),
         (customers.filter(assigned_to=user).count(), "customers assigned to me", f"{list_}?assigned=me"),

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from operations.models import FollowUp, Level, Order
 from operations.money import NOTHING, Promise, Standing, level_of, promise_state
+from operations.scope import follow_ups_for
 
 
 @dataclass(frozen=True)
@@ -19,34 +20,48 @@ class LastPromise:
     state: Promise
 
 
-def last_promises(today: date, customer_ids: Iterable[str] | None = None) -> dict[str, LastPromise]:
-    """The last promise of each customer who made one, of all customers or of these. Three questions, however many.
+MANY = 500  # customers above which promises are asked for as a whole
+
+
+def last_promises(today: date, customer_ids: Iterable[str] | None = None, user=None) -> dict[str, LastPromise]:
+    """The last promise of each customer who made one, of all customers or of these; of those that `user` may look at.
+    Three questions, however many."""
+    promises = FollowUp.objects.promises().order_by("created_at", "pk")
+    if user is not None:
+        promises = follow_ups_for(user, promises)
+    wanted = None if customer_ids is None else set(customer_ids)
+    if wanted is not None and len(wanted) <= MANY:
+        promises = promises.filter(customer__in=wanted)
+    last = {row.customer_id: row for row in promises if wanted is None or row.customer_id in wanted}
+    states = promise_states(last.values(), today)
+    return {customer_id: LastPromise(row, *states[row.pk]) for customer_id, row in last.items()}
+
+
+def promise_states(promises: Iterable[FollowUp], today: date) -> dict[int, tuple[Decimal, Promise]]:
+    """Of each promise, by its number: what its orders owe now, and how it stands. Two questions, however many.
 
     An order that the export no longer has owes nothing.
     """
-    promises = FollowUp.objects.promises().order_by("created_at", "pk")
-    if customer_ids is not None:
-        promises = promises.filter(customer__in=list(customer_ids))
-    last = {promise.customer_id: promise for promise in promises}
-    through = FollowUp.promised_orders.through.objects.filter(followup__in=[p.pk for p in last.values()])
-    orders = defaultdict(list)
-    for promise_id, order_id in through.values_list("followup_id", "order_id"):
-        orders[promise_id].append(order_id)
-    open_now = Order.objects.outstanding().filter(promises__in=[p.pk for p in last.values()])
+    promises = list(promises)
+    through = FollowUp.promised_orders.through.objects.filter(followup__in=[p.pk for p in promises])
+    pairs = list(through.values_list("followup_id", "order_id"))
+    open_now = Order.objects.outstanding().filter(promises__in=[p.pk for p in promises])
     balances = dict(open_now.values_list("pk", "balance"))
-    found = {}
-    for customer_id, promise in last.items():
-        owed = sum((balances.get(order_id, NOTHING) for order_id in orders[promise.pk]), NOTHING)
-        state = promise_state(promise.promise_amount, promise.promise_on, promise.promise_balance, owed, today)
-        found[customer_id] = LastPromise(promise, owed, state)
-    return found
+    owed: dict[int, Decimal] = defaultdict(lambda: NOTHING)
+    for promise_id, order_id in pairs:
+        owed[promise_id] += balances.get(order_id, NOTHING)
+    return {
+        p.pk: (owed[p.pk], promise_state(p.promise_amount, p.promise_on, p.promise_balance, owed[p.pk], today))
+        for p in promises
+    }
 
 
-def standings(debts: Iterable[tuple[str, int, Decimal]], today: date) -> dict[str, Standing]:
-    """Of (customer, days overdue of the oldest open order, what they owe): where each stands today."""
+def standings(debts: Iterable[tuple[str, int, Decimal]], today: date, user=None) -> dict[str, Standing]:
+    """Of (customer, days overdue of the oldest open order, what they owe): where each stands today, by the promises
+    that `user` may look at."""
     debts = list(debts)
     levels = list(Level.objects.all())
-    promises = last_promises(today, None if len(debts) > 500 else [customer for customer, _, _ in debts])
+    promises = last_promises(today, [customer for customer, _, _ in debts], user)
     return {
         customer: level_of(days, amount, levels, promises[customer].state if customer in promises else Promise.NONE)
         for customer, days, amount in debts

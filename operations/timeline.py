@@ -17,11 +17,13 @@ from django.contrib.contenttypes.models import ContentType
 from django.urls import reverse
 from django.utils import timezone
 
+from analytics.formats import day, person
 from operations.audit import CUSTOMER_FIELDS
 from operations.models import CONTACT, CORRECTABLE, Channel, Customer, FollowUp, Order, Payment
-from operations.money import NOTHING, Promise, promise_state
+from operations.money import Promise
 from operations.scope import follow_ups_for, messages_for, payments_for
 from operations.services import may_void
+from operations.standing import promise_states
 
 KINDS = {
     "import": "CleanCloud", "payment": "Payment", "void": "Undone", "note": "Note", "contact": "Contact",
@@ -84,11 +86,6 @@ def timeline(
     return sorted(found, key=lambda event: event.at, reverse=True)
 
 
-def person(user) -> str:
-    """What a member of staff is called on a page; "" for nobody."""
-    return (user.get_full_name() or user.get_username()) if user else ""
-
-
 def _undo(what: str, **about) -> str:
     return f"{reverse('act', args=[what])}?{urlencode(about)}"
 
@@ -134,11 +131,11 @@ def _old(history: Iterable[Mapping[str, Any]], known: set[str], money) -> Iterab
 
 def _days(number: str, days: Mapping[str, date | None], total: Decimal, money, word: str = "Order") -> Iterable[Event]:
     by_day = defaultdict(list)
-    for what, day in days.items():
-        if day is not None:
-            by_day[day].append(what)
-    for day, what in by_day.items():
-        yield Event(_on(day), "import", f"{word} {number} {_listed(what)}, {money(total)}", timed=False)
+    for what, then in days.items():
+        if then is not None:
+            by_day[then].append(what)
+    for then, what in by_day.items():
+        yield Event(_on(then), "import", f"{word} {number} {_listed(what)}, {money(total)}", timed=False)
 
 
 # What staff did ----------------------------------------------------------------------------------------------------
@@ -155,10 +152,10 @@ def _payments(customer: Customer, user, money) -> Iterable[Event]:
             yield Event(row.created_at, "void", title, text=row.note, who=person(row.created_by))
             continue
         void = counter.get(row.pk)
-        day = "" if row.paid_on == timezone.localdate(row.created_at) else f", paid on {_day(row.paid_on)}"
+        other_day = "" if row.paid_on == timezone.localdate(row.created_at) else f", paid on {day(row.paid_on)}"
         reference = f", reference {row.reference}" if row.reference else ""
         yield Event(
-            row.created_at, "payment", f"{money(row.amount)} paid for {row.order_id} by {row.method}{day}{gone}",
+            row.created_at, "payment", f"{money(row.amount)} paid for {row.order_id} by {row.method}{other_day}{gone}",
             text=row.note, note=f"{_counts(row) if void is None else ''}{reference}".removeprefix(", "),
             who=person(row.created_by), voided=void is not None,
             why=_why(void.created_by, void.created_at, void.note) if void else "",
@@ -178,11 +175,7 @@ def _counts(payment: Payment) -> str:
 
 def _why(by, at: datetime, reason: str) -> str:
     said = f": {reason}" if reason else ""
-    return f"Undone by {person(by) or 'somebody'} on {_day(timezone.localdate(at))}{said}"
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%b %Y}"
+    return f"Undone by {person(by) or 'somebody'} on {day(timezone.localdate(at))}{said}"
 
 
 def _follow_ups(customer: Customer, orders: Sequence[Order], user, today: date, money) -> Iterable[Event]:
@@ -213,7 +206,7 @@ def _title(row: FollowUp, money) -> str:
     about = f" about {row.order_id}" if row.order_id else ""
     by = "" if row.channel == Channel.NOTE else f" ({row.get_channel_display()})"
     if row.promise_on is not None:
-        return f"Promised {money(row.promise_amount)} by {_day(row.promise_on)}{about}{by}"
+        return f"Promised {money(row.promise_amount)} by {day(row.promise_on)}{about}{by}"
     if row.channel in CONTACT:
         outcome = f": {row.get_outcome_display()}" if row.outcome else ""
         return f"{_capital(row.get_channel_display())}{about}{outcome}"
@@ -228,7 +221,7 @@ def _planned(row: FollowUp) -> str:
     if row.sets_assignee:
         said.append(f"assigned to {person(row.assigned_to)}" if row.assigned_to else "assigned to nobody")
     if row.next_action_on:
-        said.append(f"next action on {_day(row.next_action_on)}")
+        said.append(f"next action on {day(row.next_action_on)}")
     elif row.sets_next_action and row.channel == Channel.NOTE:
         said.append("no next action any more")
     return _listed(said) if said else ""
@@ -237,19 +230,10 @@ def _planned(row: FollowUp) -> str:
 def _promise_states(rows: Sequence[FollowUp], today: date) -> dict[int, str]:
     """How each promise that wasn't voided stands: words by key. Of those still pending only the newest counts."""
     promises = [row for row in rows if row.promise_on is not None and row.voided_at is None]
-    through = FollowUp.promised_orders.through.objects.filter(followup__in=[p.pk for p in promises])
-    owed: dict[int, Decimal] = defaultdict(lambda: NOTHING)
-    pairs = list(through.values_list("followup_id", "order_id"))
-    balances = dict(
-        Order.objects.outstanding().filter(pk__in={order for _, order in pairs}).values_list("pk", "balance")
-    )
-    for promise, order in pairs:
-        owed[promise] += balances.get(order, NOTHING)
     found = {}
-    for row in promises:
-        state = promise_state(row.promise_amount, row.promise_on, row.promise_balance, owed[row.pk], today)
-        replaced = state is Promise.PENDING and row is not promises[-1]
-        found[row.pk] = "Replaced by a later promise." if replaced else SAYS[state]
+    for number, (_, state) in promise_states(promises, today).items():
+        replaced = state is Promise.PENDING and number != promises[-1].pk
+        found[number] = "Replaced by a later promise." if replaced else SAYS[state]
     return found
 
 

@@ -15,6 +15,7 @@ from analytics.models import StoreAccess
 from operations import services
 from operations.models import Customer, FollowUp, Level, Message, MessageTemplate, Order
 from operations.money import Promise
+from operations.scope import follow_ups_for, messages_for
 from operations.services import Refused
 from operations.standing import last_promises, standings
 from tests.operations import books
@@ -122,6 +123,37 @@ def test_a_promise_is_of_the_stores_orders_alone(kept):
         promise(kept, "15", order_ids=["M-00104"])
     row = promise(kept, "31")
     assert (row.promise_balance, [*row.promised_orders.values_list("pk", flat=True)]) == (D("31.00"), ["H-00202"])
+
+
+def test_a_promise_of_another_stores_orders_is_not_seen(dana, people):
+    """It tells what is owed there. One of the store's orders alone is, and so is a note."""
+    books.order("H-00202", "CC-0001", "31.00", date(2026, 2, 16), store="Hielo")
+    note(dana, "Rang twice")
+    hers = promise(dana, "31", order_ids=["H-00202"])
+    whole = promise(dana, "66", days=1)
+    seen = {True: {"Rang twice", hers.pk}, False: {"Rang twice", hers.pk, whole.pk}}
+    for kept in (False, True):
+        if kept:
+            StoreAccess.objects.create(user=people["farid"], store="Hielo")
+        farid = type(dana).objects.get(username="farid")
+        found = follow_ups_for(farid)
+        assert {row.pk if row.promise_on else row.note for row in found} == seen[kept]
+        assert last_promises(in_days(2), user=farid)["CC-0001"].made == (hers if kept else whole)
+        assert standings([("CC-0001", 9, D("31"))], in_days(2), farid)["CC-0001"].promise is (
+            Promise.PENDING if kept else Promise.BROKEN
+        )
+    with pytest.raises(Refused, match="no such follow-up"):
+        services.followup_void(whole.pk, user=farid)
+
+
+def test_a_message_about_another_stores_orders_is_not_seen(dana, people):
+    books.order("H-00202", "CC-0001", "31.00", date(2026, 2, 16), store="Hielo")
+    message(dana, text="You owe Dhs 66.00")
+    plain = message(dana, customer="CC-0002", text="You owe Dhs 30.00")
+    StoreAccess.objects.create(user=people["farid"], store="Hielo")
+    own = message(people["farid"], text="You owe Dhs 31.00")
+    assert set(messages_for(people["farid"])) == {plain, own}
+    assert messages_for(dana).count() == 3
 
 
 def test_nothing_is_written_on_another_stores_order(kept, people):
