@@ -1,6 +1,7 @@
 """How figures read on a page: `Dhs 25,580`, `14.7 %`, `2.1 days`; a dash where there is no value."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 DASH = "–"
@@ -8,6 +9,16 @@ MINUS = "\N{MINUS SIGN}"
 UP, DOWN, LEVEL = "\N{BLACK UP-POINTING TRIANGLE}", "\N{BLACK DOWN-POINTING TRIANGLE}", "\N{BLACK CIRCLE}"
 
 Number = int | float | Decimal | None
+
+
+def day(value: date) -> str:
+    """5 Mar 2026"""
+    return f"{value.day} {value:%b %Y}"
+
+
+def person(user) -> str:
+    """What a member of staff is called on a page; "" for nobody."""
+    return (user.get_full_name() or user.get_username()) if user else ""
 
 
 def number(value: Number, places: int = 0) -> str:

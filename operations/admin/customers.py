@@ -141,7 +141,7 @@ class PromiseFilter(DropdownFilter):
     def queryset(self, request, queryset):
         if self.value() not in [state.value for state in Promise]:
             return queryset
-        found = last_promises(timezone.localdate()).items()
+        found = last_promises(timezone.localdate(), user=request.user).items()
         return queryset.filter(pk__in=[pk for pk, promise in found if promise.state == self.value()])
 
 

@@ -213,7 +213,7 @@ class FollowUpAdmin(OfferingAdmin, ServiceAdmin, DeskAdmin):
     def fill(self, request, rows):
         """How each promise stands: a customer's last one alone still says something."""
         made = {row.customer_id for row in rows if row.promise_on and not row.voided_at}
-        last = last_promises(timezone.localdate(), made) if made else {}
+        last = last_promises(timezone.localdate(), made, request.user) if made else {}
         for row in rows:
             row._stood = None
             if row.voided_at:
