@@ -639,16 +639,18 @@ class Preferences(Act):
 
     def initial(self) -> dict:
         """What is so, or where an undo leads."""
-        found = {name: getattr(self.customer, name) for name in self.fields}
-        if "language" in self.said:
-            found = {name: self.said.get(name, "") for name in self.fields}
-        return found | {"do_not_contact": found["do_not_contact"] in (True, "on")}
+        now = {name: getattr(self.customer, name) for name in self.fields}
+        found = {name: self.said.get(name, "") for name in self.fields} if "language" in self.said else now
+        seen = {f"seen_{name}": value or "" for name, value in now.items()}
+        return found | seen | {"do_not_contact": found["do_not_contact"] in (True, "on")}
 
     def do(self, data: dict) -> Done:
         was = {name: getattr(self.customer, name) for name in self.fields}
         undo = {"customer": self.customer.pk} | was | {"do_not_contact": "on" if was["do_not_contact"] else ""}
         saved = services.preferences_save(
-            self.customer.pk, user=self.user, **{name: data[name] for name in self.fields}
+            self.customer.pk, user=self.user, **{name: data[name] for name in self.fields},
+            seen={name: data[f"seen_{name}"] for name in self.fields}
+            | {"do_not_contact": data["seen_do_not_contact"] == "True"},
         )
         text = f"{who(self.customers)} is not to be contacted."
         if not saved.do_not_contact:

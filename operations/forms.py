@@ -77,8 +77,9 @@ class ActForm(forms.Form):
         self.fields[name].widget.attrs["autofocus"] = True
 
     def clean(self):
-        for text in self.errors.get("request_key", []):
-            self.add_error(None, text)
+        for hidden in self.hidden_fields():
+            for text in self.errors.get(hidden.name, []):
+                self.add_error(None, text)
         return super().clean()
 
 
@@ -229,7 +230,11 @@ class ChooseForm(ActForm):
 
 
 class PreferencesForm(ActForm):
-    """How a customer wants to be reached."""
+    """How a customer wants to be reached; seen_*: as it was when the form opened."""
+
+    seen_do_not_contact = forms.CharField(required=False, widget=forms.HiddenInput)
+    seen_preferred_channel = forms.CharField(required=False, widget=forms.HiddenInput)
+    seen_language = forms.CharField(widget=forms.HiddenInput, error_messages={"required": AGAIN})
 
     do_not_contact = forms.BooleanField(
         required=False, label="Do not contact", help_text="No message is sent, and lists say so."

@@ -648,8 +648,12 @@ def preferences_save(
     do_not_contact: bool | None = None,
     preferred_channel: str | None = None,
     language: str | None = None,
+    seen: dict | None = None,
 ) -> Customer:
-    """How a customer wants to be reached, or that they don't; None leaves a column as it is."""
+    """How a customer wants to be reached, or that they don't; None leaves a column as it is.
+
+    seen: the columns as the person saw them; Refused when somebody else has changed one since.
+    """
     wanted = {"do_not_contact": do_not_contact, "preferred_channel": preferred_channel, "language": language}
     if preferred_channel is not None:
         _choice(preferred_channel, [("", ""), *((c.value, "") for c in CONTACT)], "channel")
@@ -658,6 +662,8 @@ def preferences_save(
     with _writing(user, "correct_customer"):
         (customer,) = _lock(customers_for(user), [customer_id], "customer")
         changed = [k for k, value in wanted.items() if value is not None and value != getattr(customer, k)]
+        if seen is not None and any(seen[name] != getattr(customer, name) for name in changed):
+            raise Refused("How to reach them was changed meanwhile: open this again and look.")
         for name in changed:
             setattr(customer, name, wanted[name])
         if changed:

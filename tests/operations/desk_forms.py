@@ -9,7 +9,7 @@ def fields_of(response) -> dict:
     for bound in context["form"]:
         value = bound.value()
         if value not in (None, "", False):
-            found[bound.html_name] = "on" if value is True else str(value)
+            found[bound.html_name] = "on" if value is True and not bound.is_hidden else str(value)
     if "bulk" in context and not context["bulk"]:
         found["order"] = [row.order.pk for row in context["rows"] if row.chosen]
     return found

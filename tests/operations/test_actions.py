@@ -416,6 +416,21 @@ def test_a_conflict_shows_both_values_and_is_settled(desk, people, choice, shown
     assert "nothing to choose any more" in page_of(desk.get(act("choose"), {"customer": "CC-0001", "field": "phone"}))
 
 
+def test_two_people_say_how_to_reach_one_customer(desk, people):
+    """Dana's form still says that calling is fine; Farid has written down meanwhile that it isn't."""
+    form = opened(desk, "preferences", customer="CC-0001") | {"language": "ar"}
+    services.preferences_save("CC-0001", do_not_contact=True, user=people["farid"])
+    response = desk.post(act("preferences"), form)
+    assert response.status_code == 400 and "changed meanwhile" in page_of(response)
+    now = Customer.objects.get(pk="CC-0001")
+    assert (now.do_not_contact, now.language) == (True, "en")
+    form = opened(desk, "preferences", customer="CC-0001") | {"language": "ar"}
+    for _ in range(2):  # sent twice, it is no change of somebody else's
+        assert desk.post(act("preferences"), form).status_code == 303
+    now.refresh_from_db()
+    assert (now.do_not_contact, now.language) == (True, "ar")
+
+
 def test_how_to_reach_a_customer_is_saved(desk):
     form = opened(desk, "preferences", customer="CC-0001")
     response = desk.post(
