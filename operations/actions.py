@@ -184,8 +184,14 @@ def _statement_file(user, ids: list[str], form: str, language: str) -> tuple[byt
     first, business = found[0], frame.business()
     if form == "xlsx":
         return statements.statement_xlsx(first, business), statements.file_name(first, "xlsx")
-    name = statements.file_name(first, "pdf") if len(found) == 1 else f"statements-{first.as_of.isoformat()}.pdf"
+    name = statements.file_name(first, "pdf") if len(found) == 1 else _several_name(found)
     return statements.statements_pdf(found, business), name
+
+
+def _several_name(found: list[statements.Statement]) -> str:
+    """statements-2026-03-05-en.pdf; without a language where each has its customer's own."""
+    languages = {statement.language for statement in found}
+    return f"statements-{found[0].as_of.isoformat()}{'-' + languages.pop() if len(languages) == 1 else ''}.pdf"
 
 
 def reachable(found: statements.Statement, user) -> statements.Statement:

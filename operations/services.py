@@ -11,7 +11,7 @@ A run's functions guard its state: a run that somebody else has ended meanwhile 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID, uuid5
@@ -28,7 +28,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from analytics.access import can_see
-from etl.business import load_business
+from analytics.business import business
 from etl.errors import MoonwalkError
 from operations import audit
 from operations.models import (
@@ -51,9 +51,11 @@ from operations.models import (
 from operations.money import NOTHING, balance, oldest_first
 from operations.phones import phone_key
 from operations.scope import customers_for, follow_ups_for, orders_for, payments_for
+from operations.standing import paid_here_of
 
 State = RefreshRun.State
 MOST_AT_ONCE = 1000  # rows that one action changes
+FARTHEST = 366  # days ahead that something is promised or planned
 TOO_MUCH = Decimal("10000000")  # no column takes more; an amount is mistyped long before
 
 # Sent after the transaction that recorded or voided payments is committed: payments (list of Payment), user.
@@ -136,7 +138,7 @@ def _day(day: date) -> str:
 
 
 def _money(amount: Decimal) -> str:
-    return f"{load_business(settings.BUSINESS_FILE).currency} {amount:,.2f}"
+    return f"{business().currency} {amount:,.2f}"
 
 
 # --- Payments ------------------------------------------------------------------------------------------------------
@@ -144,8 +146,8 @@ def _money(amount: Decimal) -> str:
 
 def payment_methods() -> tuple[str, ...]:
     """The ways in which money comes in: the business's, without those that only promise an invoice."""
-    business = load_business(settings.BUSINESS_FILE)
-    return tuple(name for name in business.payment_types if name not in business.to_be_invoiced)
+    facts = business()
+    return tuple(name for name in facts.payment_types if name not in facts.to_be_invoiced)
 
 
 def order_mark_paid(
@@ -280,9 +282,7 @@ def _made_before(request_key: UUID, order_ids: set[str]) -> list[Payment]:
 
 def _balances(orders: list[Order]) -> dict[str, Decimal]:
     """What is still to be paid of each order, added up exactly."""
-    here = dict.fromkeys((order.pk for order in orders), NOTHING)
-    for order_id, amount in Payment.objects.filter(order__in=here).values_list("order_id", "amount"):
-        here[order_id] += amount
+    here = paid_here_of([order.pk for order in orders])
     return {order.pk: balance(order.total, order.paid, here[order.pk]) for order in orders}
 
 
@@ -443,21 +443,27 @@ def next_action_set(
 
 
 def people_who_work_the_list() -> list:
-    """Whom a customer may be given to: everybody at work who may open the worklist, by name."""
+    """Whom a customer may be given to: by name."""
     people = get_user_model().objects.filter(is_active=True).prefetch_related("groups").order_by("username")
-    return [person for person in people if can_see(person, "receivables")]
+    return [person for person in people if _works_the_list(person)]
+
+
+def _works_the_list(person) -> bool:
+    """At work, and may open the worklist and do something about it: who may only look can't take a customer over."""
+    able = any(person.has_perm(f"operations.{permission}") for permission in ("add_followup", "add_payment"))
+    return person.is_active and able and can_see(person, "receivables")
 
 
 def assign(customer_ids: Iterable[str], to, *, user, request_key: UUID | None = None) -> list[FollowUp]:
     """Give these customers to a person (to=None: to nobody). Returns what was written: nothing for those who are
-    theirs already; the same request_key again gives what it wrote the first time. Refused for somebody who can't open
-    the worklist, or isn't at work any more."""
+    theirs already; the same request_key again gives what it wrote the first time. Refused for somebody who can't
+    work on the worklist, or isn't at work any more."""
     with _writing(user, "assign_customer"):
         customers = _lock(customers_for(user), customer_ids, "customer")
         if made := _written_before(customers, request_key, assigned_to_id=to.pk if to else None):
             return made
-        if to is not None and not (to.is_active and can_see(to, "receivables")):
-            raise Refused(f"{to.get_username()} can't open the worklist.")
+        if to is not None and not _works_the_list(to):
+            raise Refused(f"{to.get_username()} can't work on the worklist.")
         if to is not None and customers_for(to).filter(pk__in=[c.pk for c in customers]).count() < len(customers):
             raise Refused(f"{to.get_username()} is kept to a store and doesn't see all of these customers.")
         return _write_together(
@@ -516,10 +522,12 @@ def _complete(followup: FollowUp) -> None:
 
 
 def _not_gone_by(*days: date | None) -> None:
-    """What is planned or promised is still to come."""
+    """What is planned or promised is still to come, and no year hence: that one is mistyped."""
     for day in days:
         if day is not None and day < timezone.localdate():
             raise Refused(f"{_day(day)} has gone by.")
+        if day is not None and day > timezone.localdate() + timedelta(FARTHEST):
+            raise Refused(f"{_day(day)} is more than a year away.")
 
 
 def _check(followup: FollowUp, promise: bool = True) -> None:

@@ -539,9 +539,9 @@ def _payment_table(statement: Statement) -> Table:
 
 
 def file_name(statement: Statement, form: str) -> str:
-    """What a statement is called as a file: "statement-CC-0001-2026-03-05.pdf"."""
+    """What a statement is called as a file: "statement-CC-0001-2026-03-05-en.pdf"."""
     number = re.sub(r"[^A-Za-z0-9]+", "-", statement.customer.number).strip("-")
-    return f"statement-{number}-{statement.as_of.isoformat()}.{form}"
+    return f"statement-{number}-{statement.as_of.isoformat()}-{statement.language}.{form}"
 
 
 # From the database -----------------------------------------------------------------------------------------------

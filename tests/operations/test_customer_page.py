@@ -187,10 +187,10 @@ def test_a_broken_promise_is_said_in_words_and_colour(laundry, show):
 
 
 def test_who_is_not_to_be_contacted_is_not_written_to(laundry, show):
-    assert "/act/send/" in show() and "Do not contact." not in show()
+    assert "/act/send/" in show() and "do not contact." not in show()
     services.preferences_save("CC-0001", user=laundry, do_not_contact=True)
     html = show()
-    assert "Do not contact." in html and "/act/send/" not in html
+    assert "Marked: do not contact." in html and "left alone" not in html and "/act/send/" not in html
 
 
 # --- Corrections ---------------------------------------------------------------------------------------------------

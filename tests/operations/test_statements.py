@@ -405,9 +405,9 @@ def test_the_workbook_runs_no_formula_of_a_customer():
 
 
 def test_a_file_is_named_after_customer_and_day():
-    assert statements.file_name(ENGLISH, "pdf") == "statement-CC-0001-2026-03-05.pdf"
+    assert statements.file_name(ENGLISH, "pdf") == "statement-CC-0001-2026-03-05-en.pdf"
     hostile = replace(ENGLISH, customer=Party('../../e "x"\r\n'))
-    assert statements.file_name(hostile, "xlsx") == "statement-e-x-2026-03-05.xlsx"
+    assert statements.file_name(hostile, "xlsx") == "statement-e-x-2026-03-05-en.xlsx"
 
 
 # From the database -----------------------------------------------------------------------------------------------
