@@ -8,8 +8,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.db.models import QuerySet
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -108,7 +110,19 @@ class FilledList(ChangeList):
         self.model_admin.fill(request, self.result_list)
 
 
-class ListAdmin(ModelAdmin):
+class SoundList:
+    """A list whose address asks for what can't be: a number that no row can have, a year past the calendar's end. It
+    leads back to the whole list with a word, as Django has it for parameters that it doesn't know."""
+
+    def get_changelist_instance(self, request):
+        try:
+            return super().get_changelist_instance(request)
+        except (IncorrectLookupParameters, OverflowError, ValueError, DataError) as error:
+            messages.warning(request, "The list can't be narrowed down like that: here is all of it.")
+            raise IncorrectLookupParameters from error
+
+
+class ListAdmin(SoundList, ModelAdmin):
     """A list that says what it is for, and can be taken along. `cells`: the columns of the download; none: no download.
 
     The list shows fifty rows a page and counts no more than it must; a filter is set with the others by one button.

@@ -12,7 +12,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from analytics.admin import StoreAccessInline
-from analytics.admin_lists import moment
+from analytics.admin_lists import SoundList, moment
 from operations.site import may_enter
 
 # django-plotly-dash registers two models that nobody here edits; Django's own two get the theme of the rest.
@@ -20,7 +20,7 @@ admin.site.unregister([DashApp, StatelessApp, User, Group])
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(SoundList, DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -62,7 +62,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(SoundList, DjangoGroupAdmin, ModelAdmin):
     list_display = ("name", "members")
 
     def get_queryset(self, request):
