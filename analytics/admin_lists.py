@@ -22,7 +22,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from analytics import access, exports
+from analytics import access, exports, formats
 from analytics.tables import Column, Table
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class PeopleFilter(DropdownFilter):
         column = self.parameter_name.removesuffix("__id__exact")
         named = model_admin.get_queryset(request).order_by().values(column)
         people = get_user_model().objects.filter(pk__in=named).order_by("username")
-        return [(str(person.pk), person.get_full_name() or person.get_username()) for person in people]
+        return [(str(one.pk), formats.person(one)) for one in people]
 
     def queryset(self, request, queryset):
         value = self.value()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from re import sub
 
-from analytics.formats import DASH, with_unit
+from analytics.formats import DASH, day, with_unit
 
 CONTACTS = ("phone", "email")  # keys of the columns that say how to reach a customer
 UNITS = ("text", "date", "count", "money", "share", "days", "ratio", "boolean", "change")
@@ -86,7 +86,7 @@ def words(value, unit: str, currency: str) -> str:
     if value is None or value == "":
         return DASH
     if unit == "date":
-        return f"{value.day} {value:%b %Y}" if isinstance(value, date) else str(value)
+        return day(value) if isinstance(value, date) else str(value)
     if unit == "boolean":
         return "yes" if value else "no"
     return str(value) if unit in ("text", "change") else with_unit(value, unit, currency)

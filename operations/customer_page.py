@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from analytics import access, customer_view, queries
+from analytics.formats import day, person
 from analytics.pages import build_of, needs_data
 from analytics.receivables import AGING
 from etl.errors import MoonwalkError
@@ -26,7 +27,7 @@ from operations.money import Promise
 from operations.phones import phone_key
 from operations.receivables import Debt, debt_of
 from operations.scope import customers_for, orders_for
-from operations.timeline import FIELD_WORDS, person, timeline
+from operations.timeline import FIELD_WORDS, timeline
 
 log = logging.getLogger(__name__)
 EVENTS = 30  # of the timeline, before all are asked for
@@ -188,14 +189,14 @@ def _standing(row: Customer, debt: Debt | None) -> list[tuple[str, str, str]]:
     found = []
     if debt:
         overdue = f"{debt.days_overdue} day{'' if debt.days_overdue == 1 else 's'} overdue"
-        found.append(("Oldest order", f"{_day(debt.oldest)}, {overdue if debt.days_overdue else 'not due yet'}", ""))
+        found.append(("Oldest order", f"{day(debt.oldest)}, {overdue if debt.days_overdue else 'not due yet'}", ""))
         level = debt.level.name if debt.level else "none yet"
         found.append(("Level", f"{level}, waits for the promise" if debt.paused else level, ""))
         found.append(("Promise", *_promise(debt)))
     found += [
-        ("Next action", _day(row.next_action_on) if row.next_action_on else "none planned", ""),
+        ("Next action", day(row.next_action_on) if row.next_action_on else "none planned", ""),
         ("Assigned to", person(row.assigned_to) or "nobody", ""),
-        ("Last contact", _day(timezone.localdate(row.last_contact_at)) if row.last_contact_at else "never", ""),
+        ("Last contact", day(timezone.localdate(row.last_contact_at)) if row.last_contact_at else "never", ""),
         ("Prefers", row.get_preferred_channel_display() or "no channel said", ""),
         ("Language", row.get_language_display(), ""),
     ]
@@ -206,7 +207,7 @@ def _promise(debt: Debt) -> tuple[str, str]:
     """The last promise in words, and its tone."""
     if debt.promise is Promise.NONE:
         return "none", ""
-    said = f"{money(debt.promise_amount)} by {_day(debt.promise_on)}"
+    said = f"{money(debt.promise_amount)} by {day(debt.promise_on)}"
     return {
         Promise.PENDING: (said, ""),
         Promise.KEPT: (f"{said}: kept", "up"),
@@ -214,16 +215,12 @@ def _promise(debt: Debt) -> tuple[str, str]:
     }[debt.promise]
 
 
-def _day(day: date) -> str:
-    return f"{day.day} {day:%b %Y}"
-
-
 def _open(debt: Debt, build: queries.Snapshot | None, sought: str) -> list[dict]:
     """The open orders, the oldest first, in words, each with its items; chosen: the one that was sought."""
     items = customer_view.items_of(build, [order.order_id for order in debt.orders]) if build else {}
     return [
         {
-            "id": order.order_id, "store": order.store, "placed": _day(order.day), "days": order.days,
+            "id": order.order_id, "store": order.store, "placed": day(order.day), "days": order.days,
             "overdue": order.days_overdue, "total": money(order.total), "balance": money(order.balance),
             "paid_here": money(order.paid_here) if order.paid_here else "",
             "lines": items.get(order.order_id, []), "chosen": order.order_id == sought,
@@ -238,13 +235,13 @@ def _gone(orders: Sequence[Order]) -> dict[str, Any]:
     gone = [order for order in orders if not order.in_latest_export]
     paid: dict[str, list[str]] = {}
     for payment in Payment.objects.filter(order__in=[o.pk for o in gone], voids=None, voided_by=None).order_by("pk"):
-        said = f"{money(payment.amount)} on {_day(payment.paid_on)} by {payment.method}"
+        said = f"{money(payment.amount)} on {day(payment.paid_on)} by {payment.method}"
         paid.setdefault(payment.order_id, []).append(said)
     shown = [order for order in gone if order.pk in paid]
     shown += [order for order in gone if order.pk not in paid][:GONE]
     return {
         "shown": [
-            {"id": order.pk, "store": order.store, "placed": _day(order.placed) if order.placed else "",
+            {"id": order.pk, "store": order.store, "placed": day(order.placed) if order.placed else "",
              "total": money(order.total), "payments": paid.get(order.pk, [])}
             for order in shown
         ],

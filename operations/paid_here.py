@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from analytics import access, exports, listing
+from analytics.formats import day
 from analytics.tables import Column, Table
 from operations.finding import Sought, clean
 from operations.models import Payment
@@ -248,7 +249,7 @@ def export(request: HttpRequest, form: str) -> HttpResponse:
         for part in parts_of(payments(request.user, place.store), place.params) for p in part.rows
     )  # fmt: skip
     table = Table("paid-here", "Paid here, still unpaid in CleanCloud", columns, rows)
-    about = {"Page": "Who owes", "Day": f"{today.day} {today:%b %Y}",
+    about = {"Page": "Who owes", "Day": day(today),
              "Store": access.store_of(request.user) or place.store, "Method": place.params.get("method"),
              "Found by": place.params.get("q")}  # fmt: skip
     return as_file(request, table, form, f"paid-here-{today}", about)

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_GET
 
 from analytics import access, exports, listing
 from analytics.dashboards import frame
-from analytics.formats import DASH, with_unit
+from analytics.formats import DASH, day, person, with_unit
 from analytics.metrics import FACTS
 from analytics.pages import build_of
 from analytics.receivables import AGING
@@ -331,10 +331,10 @@ def _choices(place: Place, found: Worklist, user) -> list[dict]:
     people = dict(found.people)
     chosen = found.filters.assigned
     if chosen.isdigit() and int(chosen) not in people:  # an address that names somebody with no customer left
-        person = get_user_model().objects.filter(pk=chosen).first()
-        people |= {person.pk: person.get_full_name() or person.get_username()} if person else {}
-    mine = user.get_full_name() or user.get_username()
-    given = {ME: f"Me ({mine})", NOBODY: "Nobody"} | {str(pk): name for pk, name in people.items() if pk != user.pk}
+        somebody = get_user_model().objects.filter(pk=chosen).first()
+        people |= {somebody.pk: person(somebody)} if somebody else {}
+    others = {str(pk): name for pk, name in people.items() if pk != user.pk}
+    given = {ME: f"Me ({person(user)})", NOBODY: "Nobody"} | others
     every = (
         ("store", "Store", {"": "All stores"} | {s.slug: s.name for s in stores_of(user)}),
         ("age", "Age", {"": "Any age"} | {key: AGING[i] for key, i in AGES.items()}),
@@ -511,7 +511,7 @@ def receivables_export(request: HttpRequest, form: str) -> HttpResponse:
     ).reaching(access.contacts_of(request.user))
     chips = _chips(place, _choices(place, found, request.user))
     about = {
-        "Page": "Who owes", "Group": title, "Day": f"{today.day} {today:%b %Y}",
+        "Page": "Who owes", "Group": title, "Day": day(today),
         "Store": access.store_of(request.user), "Shows": "; ".join(chip["label"] for chip in chips),
         "Sorted by": BY.get(place.filters.sort),
     }  # fmt: skip

@@ -136,7 +136,7 @@ def test_it_is_leafed_through(keyed, see):
     }  # fmt: skip
     assert "52 orders, together Dhs 95.00" in second
     assert "51 to 54 of 54" in second
-    whole = see(keyed, links(second, "all on one page, to print"))
+    whole = see(keyed, links(second, "All on one page"))
     assert {key: len(of) for key, of in parts(whole).items()} == {"settled": PAGE + 2, "part": 1, "gone": 1}
     assert 'rel="next"' not in whole
     assert len(parts(see(keyed, links(whole, "Show as pages")))["settled"]) == PAGE
