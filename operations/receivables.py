@@ -21,11 +21,11 @@ from analytics.receivables import AGING, bucket_of
 from analytics.receivables import performance as performance_of
 from etl.errors import MoonwalkError
 from operations.finding import Sought
-from operations.models import Customer, Level, Payment
+from operations.models import Customer, Level
 from operations.money import NOTHING, Promise, Standing, balance, days_overdue, level_of
 from operations.phones import phone_key
 from operations.scope import orders_for, payments_for
-from operations.standing import LastPromise, last_promises
+from operations.standing import LastPromise, last_promises, paid_here_of
 
 CONSUMERS, BUSINESS = "consumers", "business"
 NOBODY, ME = "nobody", "me"
@@ -160,13 +160,11 @@ def debt_of(user, customer_id: str, today: date) -> Debt | None:
 def _open_orders(orders, today: date, terms: int) -> dict[str, list[OpenOrder]]:
     """customer -> open orders, the oldest first. terms: days after its day on which an order is due."""
     opened = orders.earned().filter(paid=False).order_by()
-    here: dict[str, Decimal] = {}
-    for order_id, amount in Payment.objects.filter(order__in=opened).order_by().values_list("order_id", "amount"):
-        here[order_id] = here.get(order_id, NOTHING) + amount
+    here = paid_here_of(opened)
     found: dict[str, list[OpenOrder]] = {}
     columns = ("pk", "customer_id", "store", Coalesce("placed", "cleaned"), "total")
     for order_id, customer_id, store, day, total in opened.values_list(*columns):
-        paid = here.get(order_id, NOTHING)
+        paid = here[order_id]
         left = balance(total, False, paid)
         if left <= 0:
             continue

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from operations.models import FollowUp, Level, Order
+from operations.models import FollowUp, Level, Order, Payment
 from operations.money import NOTHING, Promise, Standing, level_of, promise_state
 from operations.scope import follow_ups_for
 
@@ -18,6 +18,15 @@ class LastPromise:
     made: FollowUp
     owed_now: Decimal
     state: Promise
+
+
+def paid_here_of(orders) -> defaultdict[str, Decimal]:
+    """Of each of these orders (a queryset, or numbers): what staff recorded for it, net of voids, added up exactly (a
+    sum of SQLite's isn't); nothing where nothing was. One question."""
+    found: defaultdict[str, Decimal] = defaultdict(lambda: NOTHING)
+    for order_id, amount in Payment.objects.filter(order__in=orders).order_by().values_list("order_id", "amount"):
+        found[order_id] += amount
+    return found
 
 
 MANY = 500  # customers above which promises are asked for as a whole

@@ -10,19 +10,18 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.urls import reverse
 
 from analytics import queries
+from analytics.business import business
 from analytics.customers import SEGMENTS
 from analytics.formats import Change, Number, change
 from analytics.metrics import FORMULA, METRICS, parts_of
 from analytics.tables import slug
-from etl.business import Business, Store, load_business
+from etl.business import Store
 from etl.errors import WarehouseError
 
 ALL_STORES = "all"
@@ -216,17 +215,6 @@ class Dashboard:
 
 
 # --- The business and the data -------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def _business(path: Path, changed: int) -> Business:
-    return load_business(path)
-
-
-def business() -> Business:
-    """The facts of the business file that the settings name; read again when it changes."""
-    path = Path(settings.BUSINESS_FILE)
-    return _business(path, path.stat().st_mtime_ns) if path.exists() else load_business(path)
 
 
 def currency() -> str:
