@@ -23,6 +23,7 @@ UNPACKED = 10  # times the size allowed for an upload: what a workbook may unpac
 COLUMNS = 300
 ROWS = 4_000_000
 TEXT = 1 << 30  # bytes in all cells: a short file may repeat one long text for ever
+SWOLLEN, TIGHTEST = 64 << 20, 200  # a larger file in a workbook may be so many times as large as it is packed
 MEMBERS = 1_000  # files within a workbook
 READER_MEMORY = 3 << 30
 READER_SECONDS = 60
@@ -105,10 +106,24 @@ def _screen_workbook(data: bytes, name: str, most: int) -> None:
         raise ExportError(f"{name} is a ZIP archive, no workbook: unpack it and drop the files that are inside.")
     if len(inside) != len(members) or len(members) > MEMBERS:
         raise ExportError(f"{name} is no workbook that Excel wrote: save it as CSV and drop that.")
+    # What the archive itself says is enough to refuse it: unpacking so much takes a minute.
+    if sum(member.file_size for member in members) > most:
+        raise _bomb(name, most)
+    if any(_swells(member) for member in members):
+        raise ExportError(f"{name} is packed tighter than any workbook that Excel wrote: save it as CSV and drop that.")
     left = most
     for member in members:
         _screen_member(member.filename, name)
         left -= _unpack(data, member, name, left, most)
+
+
+def _swells(member: zipfile.ZipInfo) -> bool:
+    """Is it large and packed tighter than any sheet, whose rows all differ in their numbers?"""
+    return member.file_size > SWOLLEN and member.file_size > TIGHTEST * member.compress_size
+
+
+def _bomb(name: str, most: int) -> ExportError:
+    return ExportError(f"{name} unpacks to more than {most // MB:,} MB: save it as CSV and drop that.")
 
 
 def _screen_member(inside: str, name: str) -> None:
@@ -124,7 +139,6 @@ def _unpack(data: bytes, member: zipfile.ZipInfo, name: str, left: int, most: in
 
     Sizes that the archive claims are not believed: what comes out is counted.
     """
-    bomb = ExportError(f"{name} unpacks to more than {most // MB:,} MB: save it as CSV and drop that.")
     if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ExportError(f"{name} has a password or an unusual packing: save it as a plain .xlsx or as CSV.")
     at = member.header_offset
@@ -138,7 +152,7 @@ def _unpack(data: bytes, member: zipfile.ZipInfo, name: str, left: int, most: in
         for piece in _pieces(memoryview(data)[at : at + member.compress_size], reader):
             total += len(piece)
             if total > left or total > member.file_size:
-                raise bomb
+                raise _bomb(name, most)
             look.at(piece)
     except zlib.error as error:
         raise ExportError(f"{name} is damaged: download it again.") from error

@@ -121,6 +121,18 @@ def test_what_is_refused_says_which_file_and_what_to_do(content, words):
     assert ":" in said, "it says what to do"
 
 
+@pytest.mark.parametrize(
+    ("size", "most", "words"),
+    [(11 << 20, 1 << 20, "unpacks to more than 10 MB"), (65 << 20, 100 << 20, "packed tighter than any workbook")],
+)
+def test_what_swells_is_refused_by_what_its_directory_says(size, most, words, monkeypatch):
+    """65 MB of blanks are packed 1,000 times. Nothing is unpacked for it."""
+    content = workbook(extra={"xl/worksheets/sheet9.xml": b" " * size})
+    monkeypatch.setattr(screening, "_unpack", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(ExportError, match=words):
+        screening.screen(content, "big.xlsx", most)
+
+
 def test_a_formula_is_found_where_two_pieces_of_a_sheet_meet():
     start = b'<worksheet><sheetData><row r="1"><c r="A1">'
     for shift in range(0, 40, 3):
