@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 
@@ -8,12 +9,13 @@ class OperationsConfig(AppConfig):
     verbose_name = "Customers and orders"
 
     def ready(self) -> None:
-        from operations import audit, catch_up, checks, defaults, roles, services  # noqa: F401  (checks register themselves)
+        from operations import audit, catch_up, checks, defaults, finding, roles, services  # noqa: F401  (checks register themselves)
 
         post_migrate.connect(roles.make_groups, sender=self)
         post_migrate.connect(roles.make_lock, sender=self)
         post_migrate.connect(defaults.make_levels, sender=self)
         audit.connect()
+        connection_created.connect(finding.with_plain)
         user_logged_in.connect(_forget_old_sessions)
         services.payments_changed.connect(catch_up.on_payments_changed)
 

@@ -1,14 +1,16 @@
 """Search from every page: a customer by name, phone, e-mail or number, or by the number of an order.
 
 Everybody finds what they may see: a person kept to a store that store's, and nobody by a phone or an e-mail that they
-aren't shown. Two questions to the database and one to the live build, which alone knows the old system's orders.
+aren't shown. A few questions to the database and one to the live build, which alone knows the old system's orders.
 """
 
 import logging
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from urllib.parse import urlencode
 
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Max, Q, Value, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,24 +19,36 @@ from analytics import access
 from analytics.listing import FIND
 from analytics.pages import build_of
 from etl.errors import MoonwalkError
-from operations.finding import Sought, clean
+from operations.finding import Sought, clean, plain
 from operations.models import Customer
+from operations.money import NOTHING
+from operations.phones import phone_key
 from operations.scope import customers_for, orders_for
 
 log = logging.getLogger(__name__)
 MOST = 50  # that a page lists
+SYSTEM = {"CC_2025": "CleanCloud", "Legacy": "RePOS"}
 
 
 @dataclass
 class Hit:
-    """A customer who was found. exact: by the whole of a number or phone; orders: those that were sought; because: in
-    words, by what."""
+    """A customer who was found. exact: by the whole of a number or phone; near: by a number without its letters, 146;
+    orders: those that were sought; because: in words, by what; owes, last_order: as the list shows them."""
 
     customer_id: str
     exact: bool = False
+    near: bool = False
     orders: list[str] = field(default_factory=list)
     because: list[str] = field(default_factory=list)
     row: Customer | None = None
+    owes: Decimal | None = None
+    last_order: date | None = None
+
+    @property
+    def about(self) -> str:
+        """What tells people of one name apart: number, system, store."""
+        known = self.row and (SYSTEM.get(self.row.source, ""), self.row.store)
+        return " · ".join(word for word in (self.customer_id, *(known or ())) if word)
 
     @property
     def url(self) -> str:
@@ -56,14 +70,28 @@ def search(request: HttpRequest) -> HttpResponse:
     if len(exact) == 1 or len(hits) == 1:
         response = HttpResponseRedirect((exact or hits)[0].url)
     else:
-        contacts = access.contacts_of(request.user)
+        contacts, owes = access.contacts_of(request.user), access.can_see(request.user, "receivables")
+        shown = hits[:MOST]
+        _tell_apart(shown, request.user, owes)
         context = {
-            "sought": text, "hits": hits[:MOST], "more": len(hits) > MOST, "most": MOST, "phones": "phone" in contacts,
+            "sought": text, "hits": shown, "owes": owes, "more": len(hits) > MOST, "most": MOST,
+            "phones": "phone" in contacts,
             "by": _listed(["name", *(["phone"] if "phone" in contacts else []), "customer number", "order number"]),
         }  # fmt: skip
         response = render(request, "operations/search.html", context)
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+def _tell_apart(hits: list[Hit], user, owes: bool) -> None:
+    """Fill in when each last ordered and, where `owes`, what they owe: of orders that the user may look at."""
+    theirs = orders_for(user).filter(customer__in=[hit.customer_id for hit in hits]).order_by()
+    last = dict(theirs.values_list("customer").annotate(Max("placed")))
+    owed: dict[str, Decimal] = {}
+    for customer_id, left in theirs.outstanding().values_list("customer", "balance") if owes else ():
+        owed[customer_id] = owed.get(customer_id, NOTHING) + left
+    for hit in hits:
+        hit.last_order, hit.owes = last.get(hit.customer_id), owed.get(hit.customer_id)
 
 
 def _listed(words: list[str]) -> str:
@@ -84,12 +112,13 @@ def _old_orders(request: HttpRequest):
 
 
 def find(text: str, user, old_orders=lambda text: []) -> list[Hit]:
-    """Whom `user` finds by a text, the exact hits first, then by name: at most MOST + 1 of each kind, one Hit a
-    customer. old_orders: as _old_orders() makes it."""
+    """Whom `user` finds by a text, the exact hits first, then the near ones, then by name: at most MOST + 1 of each
+    kind, one Hit a customer. old_orders: as _old_orders() makes it."""
     found: dict[str, Hit] = {}
     sought = Sought(text)
     for customer in _customers(sought, user):
         found[customer.pk] = hit = Hit(customer.pk, row=customer)
+        hit.near = customer.pk in sought.numbered
         hit.exact, hit.because = _why(sought, customer, access.contacts_of(user))
     for order, customer_id in _orders(sought, user, old_orders):
         hit = found.setdefault(customer_id, Hit(customer_id))
@@ -102,7 +131,7 @@ def find(text: str, user, old_orders=lambda text: []) -> list[Hit]:
         if hit.orders:
             more = f" and {len(hit.orders) - 3} more" if len(hit.orders) > 3 else ""
             hit.because.append(f"order {', '.join(hit.orders[:3])}{more}")
-    return sorted(found.values(), key=lambda hit: (not hit.exact, _name(hit).casefold(), hit.customer_id))
+    return sorted(found.values(), key=lambda hit: (not hit.exact, not hit.near, plain(_name(hit)), hit.customer_id))
 
 
 def _name(hit: Hit) -> str:
@@ -114,25 +143,29 @@ def _name(hit: Hit) -> str:
 
 def _customers(sought: Sought, user) -> list[Customer]:
     contacts = access.contacts_of(user)
-    wanted = sought.names("_name") | Q(pk__icontains=sought.text)
+    wanted = sought.names("_name") | Q(pk__icontains=sought.text) | Q(pk__in=sought.numbered)
     if sought.customer:
         wanted |= Q(pk=sought.customer)
     if "phone" in contacts and (by_phone := sought.phones()):
         wanted |= by_phone
     if "email" in contacts and "@" in sought.text:
         wanted |= Q(_email__icontains=sought.text)
-    found = customers_for(user).with_shown().filter(wanted).annotate(_exact=_first(_exactly(sought, contacts)))
-    return list(found.order_by("_exact", "_name", "pk")[: MOST + 1])
+    found = customers_for(user).with_shown().filter(wanted).annotate(_turn=_turn(sought, contacts))
+    return list(found.order_by("_turn", "_name", "pk")[: MOST + 1])
 
 
-def _exactly(sought: Sought, contacts: set[str]) -> Q:
-    """This very number or phone."""
-    wanted = Q(pk__in=[sought.text.upper(), sought.customer])
-    return wanted | Q(phone_key=sought.key) if "phone" in contacts and sought.digits else wanted
+def _turn(sought: Sought, contacts: set[str]) -> Case:
+    """Sorts by: this very number or phone, this number without its letters, all others. What a limit cuts off is never
+    the one that was meant."""
+    exactly = Q(pk__in=[sought.text.upper(), sought.customer])
+    if "phone" in contacts and sought.digits:
+        exactly |= Q(phone_key=sought.key) | Q(pk__in=sought.by_export_phone)
+    near = Q(pk__in=sought.numbered)
+    return Case(When(exactly, then=Value(0)), When(near, then=Value(1)), default=Value(2))
 
 
 def _first(wanted: Q) -> Case:
-    """Sorts those before all others: what a limit cuts off is never the one that was meant."""
+    """Sorts those before all others, as _turn() does."""
     return Case(When(wanted, then=Value(0)), default=Value(1))
 
 
@@ -141,6 +174,8 @@ def _why(sought: Sought, customer: Customer, contacts: set[str]) -> tuple[bool, 
     exact = customer.pk.upper() in (sought.text.upper(), sought.customer)
     if "phone" in contacts and sought.in_phone(customer.phone_key):
         return exact or customer.phone_key == sought.key, ["phone"]
+    if "phone" in contacts and customer.pk in sought.by_export_phone:
+        return exact or phone_key(customer.phone) == sought.key, ["the phone in the export"]
     return exact, ["e-mail"] if "@" in sought.text and "email" in contacts else []
 
 

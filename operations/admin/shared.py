@@ -125,10 +125,8 @@ class DeskAdmin(ListAdmin):
     def get_search_results(self, request, queryset, search_term):
         """Rows that have every word in one of the fields, or whose number or phone it is."""
         fields = self.get_search_fields(request)
-        wanted = Q()
         sought = Sought(clean(search_term, FIND))
-        for word in sought.text.split():
-            wanted &= _any(fields, word)
+        wanted = sought.words_in(fields)
         wanted |= _numbered(fields, sought)
         if self.phone_path and "phone" in contacts_of(request.user) and (by_phone := sought.phones(self.phone_path)):
             wanted |= by_phone
@@ -146,13 +144,6 @@ class DeskAdmin(ListAdmin):
     def histories(self, request, obj) -> list["History"]:
         """What happened to this row, beneath its page."""
         return []
-
-
-def _any(fields: Iterable[str], word: str) -> Q:
-    found = Q()
-    for field in fields:
-        found |= Q(**{f"{field}__icontains": word})
-    return found
 
 
 def _numbered(fields: Iterable[str], sought: Sought) -> Q:
