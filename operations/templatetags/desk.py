@@ -1,13 +1,21 @@
 """What templates of the desk need: who may do what, the way back from a message, money."""
 
-from urllib.parse import parse_qsl
+import logging
+from urllib.parse import parse_qsl, urlencode
 
 from django import template
+from django.db import DatabaseError
+from django.urls import reverse
+from django.utils import timezone
 
+from analytics.access import can_see
 from operations.acts import may as may_do
 from operations.acts import money as in_words
+from operations.money import Promise
+from operations.receivables import BUSINESS, CONSUMERS, debts, is_due
 
 register = template.Library()
+log = logging.getLogger(__name__)
 UNDO = {"payments": ("void-payment", "payment"), "followups": ("void-followup", "followup")}
 
 
@@ -21,6 +29,37 @@ def may(user, what: str) -> bool:
 def in_money(amount) -> str:
     """Dhs 1,234.50"""
     return in_words(amount)
+
+
+@register.simple_tag
+def desk_today(user) -> list[dict]:
+    """What waits at the desk for who works there: {"count", "words", "url"} of promises that were broken and next
+    actions whose day has come, each with the worklist that holds just those; nothing where none does."""
+    if not can_see(user, "receivables"):
+        return []
+    today = timezone.localdate()
+    try:
+        owed = debts(user, today)
+    except DatabaseError:
+        log.exception("what waits at the desk can't be read")
+        return []
+    found = []
+    for group, whose in ((CONSUMERS, ""), (BUSINESS, " of business accounts")):
+        of = [debt for debt in owed if debt.group == group]
+        broken = sum(debt.promise is Promise.BROKEN for debt in of)
+        due = sum(is_due(debt, today) for debt in of)
+        where = {"group": group} if group == BUSINESS else {}
+        if broken:
+            words = f"{broken} promise{'' if broken == 1 else 's'}{whose} {'was' if broken == 1 else 'were'} broken"
+            found.append({"count": broken, "words": words, "url": _worklist(where | {"promise": Promise.BROKEN.value})})
+        if due:
+            words = f"{due} next action{'' if due == 1 else 's'}{whose} {'is' if due == 1 else 'are'} due"
+            found.append({"count": due, "words": words, "url": _worklist(where | {"action": "due"})})
+    return found
+
+
+def _worklist(params: dict[str, str]) -> str:
+    return f"{reverse('receivables')}?{urlencode(params)}"
 
 
 @register.filter

@@ -2,16 +2,19 @@
 
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import unescape
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 
 from analytics import access, queries
 from analytics.templatetags import moonwalk
+from operations.models import Customer, FollowUp
 from tests.analytics import reading
 from tests.conftest import CAST
+from tests.operations import books
 
 pytestmark = pytest.mark.django_db
 DESK, ORDERS, UPLOAD = "/operations/receivables/", "/admin/operations/order/", "/operations/upload/"
@@ -111,8 +114,9 @@ def test_it_tells_of_stale_data(home, age, stale):
 def test_it_tells_of_rejected_rows_and_leads_who_may_to_them(home, as_):
     where = {name: dict(attention(home(name))) for name in ("layla", "farid", "root")}
     for name, rows in where.items():
-        (url,) = [url for text, url in rows.items() if "4 rows of the last exports are left out" in text]
-        assert bool(url) == (as_(name).get("/admin/operations/refreshrun/").status_code == 200), name
+        urls = [url for text, url in rows.items() if "4 rows of the last exports are left out" in text]
+        assert bool(urls) == (as_(name).get("/admin/operations/refreshrun/").status_code == 200), name
+        assert all(urls), name
     assert any("/admin/operations/refreshrun/" in url for url in where["root"].values())
 
 
@@ -152,3 +156,39 @@ def test_the_doors_are_the_menu(home):
         menu = re.search(r'<nav class="pages".*?</nav>', html, re.S)[0]
         assert re.findall(r'href="([^"]+)"', menu) == DOORS[name]
     assert all(page.about for page in access.PAGES.values() if page.menu and page.url())
+
+
+@pytest.fixture
+def owed(data_dir):
+    """A debtor who broke a promise, one whose next action is due, and a business account with both."""
+    today = timezone.localdate()
+    for pk, b2b in (("CC-0001", False), ("CC-0002", False), ("CC-0003", True)):
+        books.customer(pk, b2b=b2b)
+        books.order(f"M-0010{pk[-1]}", pk, "20.00", today - timedelta(days=40), b2b=b2b)
+    for pk in ("CC-0001", "CC-0003"):
+        FollowUp.objects.create(
+            customer_id=pk, promise_amount=20, promise_on=today - timedelta(days=3), promise_balance=20,
+        ).promised_orders.set([f"M-0010{pk[-1]}"])  # fmt: skip
+    Customer.objects.filter(pk__in=["CC-0002", "CC-0003"]).update(next_action_on=today)
+
+
+def test_the_desk_hears_what_waits_for_it_and_each_line_leads_to_just_those(owed, as_):
+    client = as_("dana")
+    part = client.get("/").content.decode().split('id="desk-today"')[1].split("</section>")[0]
+    lines = [(unescape(url), words) for url, words in re.findall(r'<a href="([^"]+)">([^<]+)</a>', part)]
+    assert lines == [
+        (f"{DESK}?promise=broken", "1 promise was broken"), (f"{DESK}?action=due", "1 next action is due"),
+        (f"{DESK}?group=business&promise=broken", "1 promise of business accounts was broken"),
+        (f"{DESK}?group=business&action=due", "1 next action of business accounts is due"),
+    ]  # fmt: skip
+    for (url, _), who in zip(lines, ["CC-0001", "CC-0002", "CC-0003", "CC-0003"], strict=True):
+        html = client.get(url).content.decode()
+        assert re.findall(r'data-open[^>]*>|/customer/(CC-\d+)/"', html) and f"/customer/{who}/" in html
+        assert not any(f"/customer/{pk}/" in html for pk in {"CC-0001", "CC-0002", "CC-0003"} - {who})
+
+
+def test_who_does_not_work_at_the_desk_hears_nothing_of_it_and_nobody_of_nothing(owed, as_):
+    assert 'id="desk-today"' not in as_("omar").get("/").content.decode()
+    Customer.objects.update(next_action_on=None)
+    FollowUp.objects.all().update(promise_on=timezone.localdate() + timedelta(days=1))
+    assert 'id="desk-today"' not in as_("dana").get("/").content.decode()
