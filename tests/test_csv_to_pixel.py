@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import PASSWORD, free_port, wait_for
 from tests.operations import exports
-from tests.operations.test_kill import House
+from tests.operations.house import House
 
 pytestmark = pytest.mark.browser
 REVENUE = {"Revenue": "Dhs 415"}  # 415.25, whatever is paid

@@ -20,9 +20,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.conftest import PASSWORD, free_port, wait_for
+from tests.conftest import PASSWORD, ROOT, free_port, wait_for
 from tests.operations import exports
-from tests.operations.test_kill import ROOT, House
+from tests.operations.house import House
 from tests.operations.test_statements import squeezed, text_of
 
 pytestmark = pytest.mark.browser

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from tests.conftest import PASSWORD, free_port, wait_for
 from tests.operations import exports
-from tests.operations.test_kill import House
+from tests.operations.house import House
 
 pytestmark = pytest.mark.browser
 CHANGED = exports.ORDERS | {

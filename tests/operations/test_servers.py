@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import PASSWORD, free_port, wait_for
 from tests.databases import full_on_postgresql, full_on_sqlite
 from tests.operations import exports
-from tests.operations.test_kill import House
+from tests.operations.house import House
 
 pytestmark = pytest.mark.own_database
 

@@ -15,10 +15,9 @@ from uuid import uuid4
 import pytest
 
 from tests import databases
-from tests.conftest import wait_for
+from tests.conftest import ROOT, wait_for
 from tests.databases import ON_POSTGRESQL, full_on_sqlite
 from tests.operations import exports
-from tests.operations.test_kill import ROOT
 
 pytestmark = pytest.mark.own_database
 MANY = [f"M-{n:05}" for n in range(1001, 1041)]
