@@ -1,15 +1,13 @@
 """Telephone numbers as people write them, and the one form in which they are compared and searched."""
 
 import re
-from functools import lru_cache
-from pathlib import Path
 
-from django.conf import settings
-
+from analytics.business import business
 from etl.business import load_business
 from etl.errors import BusinessError
 
 LONGEST = 40  # as long as Customer.phone_key; no number in the world has half of it
+SHORTEST = 5  # digits; less is no phone that anybody could ring
 _LOCAL = (8, 9)  # digits of a number written without the 0 before its area: 2 123 4567, 50 123 4567
 
 
@@ -35,21 +33,14 @@ def phone_key(text: str, dial_code: str | None = None) -> str:
     return digits[:LONGEST]
 
 
+def is_phone(key: str) -> bool:
+    """Can this phone_key be rung, or is it a "+0" that somebody wrote for nothing?"""
+    return len(key) >= SHORTEST
+
+
 def own_dial_code() -> str:
     """The country code of the business file that the settings name; this business's own when it can't be read."""
-    return _dial_code_in(settings.BUSINESS_FILE, _changed(Path(settings.BUSINESS_FILE)))
-
-
-def _changed(file: Path) -> int:
     try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-@lru_cache(maxsize=4)
-def _dial_code_in(file: Path, changed: int) -> str:
-    try:
-        return load_business(file).dial_code
+        return business().dial_code
     except BusinessError:  # said elsewhere (system checks, refresh): looking somebody up goes on
         return load_business().dial_code
