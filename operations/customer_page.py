@@ -81,7 +81,11 @@ def _page(request: HttpRequest, customer_id: str, row: Customer | None = None) -
     if row is not None and access.can_see(request.user, "receivables"):
         desk = _desk(request, row, build if figures else None, contacts)
         context["desk"] = desk
-        if figures:  # an order has one place on the page that its number leads to
+        context["settle"] = _settle(desk["debt"])
+        if figures:
+            # Its balance is of the exports' date: the desk's own stands above, and knows what was paid since.
+            context["cards"] = [card for card in figures["cards"] if card["label"] != "Owed"]
+            # An order has one place on the page that its number leads to.
             here = {order["id"] for order in desk["open"]}
             for line in figures["listing"].table.rows:
                 line["#id"] = "" if line["#id"] in here else line["#id"]
@@ -141,8 +145,9 @@ def _desk(request: HttpRequest, row: Customer, build: queries.Snapshot | None, c
     orders = list(orders_for(user).filter(customer=row).with_balance())
     history = build.customer_history(row.pk)[0].iter_rows(named=True) if build else ()
     events = timeline(row, orders, user, today=today, history=history, money=money)
-    every = request.GET.get("timeline") == "all"
-    here = reverse("customer", args=[row.pk])
+    ours, every = request.GET.get("show") == "ours", request.GET.get("timeline") == "all"
+    done = [event for event in events if event.ours]
+    shown = done if ours else events
     return {
         "row": row,
         "debt": debt,
@@ -160,10 +165,18 @@ def _desk(request: HttpRequest, row: Customer, build: queries.Snapshot | None, c
             (label, f"{reverse('statement', args=[form])}?{urlencode({'customer': row.pk, 'language': language})}")
             for label, form, language in STATEMENTS
         ],
-        "events": events if every else events[:EVENTS],
-        "event_count": len(events),
-        "every_event": f"{here}?timeline=all#timeline" if not every and len(events) > EVENTS else "",
+        "events": shown if every else shown[:EVENTS],
+        "event_count": len(shown),
+        "every_event": _timeline(row, ours, every=True) if not every and len(shown) > EVENTS else "",
+        "kinds": [("All", len(events), _timeline(row), not ours),
+                  ("What we did", len(done), _timeline(row, ours=True), ours)],
     }  # fmt: skip
+
+
+def _timeline(row: Customer, ours: bool = False, every: bool = False) -> str:
+    """The address of the timeline: of what staff did alone, of the newest or of every line."""
+    said = urlencode(([("show", "ours")] if ours else []) + ([("timeline", "all")] if every else []))
+    return f"{reverse('customer', args=[row.pk])}{f'?{said}' if said else ''}#timeline"
 
 
 def _buttons(row: Customer, debt: Debt | None, user) -> list[dict]:
@@ -182,6 +195,11 @@ def _aging(debt: Debt) -> list[dict]:
         {"name": name, "amount": money(amount), "share": round(float(amount / debt.balance * 100), 2), "place": place}
         for place, (name, amount) in enumerate(zip(AGING, debt.aging, strict=True))
     ]
+
+
+def _settle(debt: Debt | None) -> str:
+    """What comes before all that a segment advises; "" where nothing is overdue."""
+    return f"{money(debt.overdue)} is overdue: settle that first." if debt and debt.overdue else ""
 
 
 def _standing(row: Customer, debt: Debt | None) -> list[tuple[str, str, str]]:

@@ -34,6 +34,7 @@ SAYS = {
     Promise.BROKEN: "Broken.",
     Promise.PENDING: "Still to come.",
 }
+LONG = 300  # characters of a text; what is longer opens
 FIELD_WORDS = {
     "name": "name", "phone": "phone", "email": "e-mail", "route": "route", "do_not_contact": "do not contact",
     "preferred_channel": "preferred channel", "language": "language",
@@ -61,6 +62,16 @@ class Event:
     @property
     def label(self) -> str:
         return KINDS[self.kind]
+
+    @property
+    def ours(self) -> bool:
+        """Did staff do it?"""
+        return self.kind != "import"
+
+    @property
+    def long(self) -> bool:
+        """Is its text too long to stand in the list?"""
+        return len(self.text) > LONG
 
 
 def timeline(

@@ -312,6 +312,46 @@ def test_the_timeline_is_short_until_all_is_asked_for(laundry, show):
     assert "Subscription S-" in words(every)
 
 
+def test_the_timeline_shows_what_staff_did_alone_where_that_is_asked_for(laundry, show):
+    for n in range(31):
+        services.note_add("CC-0001", f"note {n}", user=laundry, request_key=uuid4())
+    events = part(show(), "timeline")
+    assert "What we did 31" in words(events) and "All 37" in words(events)
+    assert '<a href="/customer/CC-0001/?show=ours#timeline">' in events
+    ours = part(show(show="ours"), "timeline")
+    assert ours.count("<li") == 30 and ours.count('<li class="note') == 30
+    assert '<a href="/customer/CC-0001/?show=ours&timeline=all#timeline">Show all 31</a>' in ours
+    every = part(show(show="ours", timeline="all"), "timeline")
+    assert every.count('<li class="note') == every.count("<li") == 31
+
+
+def test_a_long_note_opens(laundry, show):
+    services.note_add("CC-0001", "x" * 300, user=laundry, request_key=uuid4())
+    assert "Show all" not in part(show(), "timeline")
+    services.note_add("CC-0001", "y" * 301, user=laundry, request_key=uuid4())
+    events = part(show(), "timeline")
+    assert events.count("<details") == 1 and f'<span class="start">{"y" * 199}…</span> <b>Show all</b>' in events
+    assert "y" * 301 in events
+
+
+def test_what_is_overdue_comes_before_what_the_segment_advises(laundry, show):
+    segment = words(part(show(), "segment"))
+    assert "Dhs 20.00 is overdue: settle that first." in segment
+    if "What to do:" in segment:
+        assert segment.index("settle that first") < segment.index("What to do:")
+    assert "settle that first" not in show(name="sara")
+    pay(laundry)
+    assert "settle that first" not in show()
+
+
+def test_the_figures_say_nothing_of_debts_beside_the_desk(laundry, show):
+    """They are of the exports' date: they would still say Dhs 20 once it was paid here."""
+    pay(laundry)
+    html = words(show())
+    assert "Nothing is owed" in html and "earned and unpaid, on the exports' date" not in html
+    assert "earned and unpaid, on the exports' date" in words(show(name="sara")), "who doesn't see the desk"
+
+
 def test_an_order_that_is_sought_is_on_the_page_of_the_history_that_opens(people, golden_data, show):
     order, customer = queries.current().cursor().execute(
         "SELECT arg_min(order_id, (placed, order_id)), customer_id FROM sales WHERE kind = 'Order' GROUP BY ALL "
@@ -434,4 +474,4 @@ def test_the_payment_reaches_the_page_after_the_refresh(data_dir, people, show):
     refresh.include_payments()
     html = show()
     assert "not in the figures yet" not in html
-    assert "Owed Dhs 0 " in words(html)
+    assert "Owed Dhs 0 " in words(show(name="sara")), "who sees the figures alone"
