@@ -14,6 +14,35 @@
   /* While something is sent it stays: whoever closed it would not learn whether it was recorded. */
   const sending = () => !!body.querySelector("form[aria-busy]");
   const shut = () => { if (!sending()) dialog.close(); };
+  /* What was typed isn't thrown away unasked; who closes it a second time means it. */
+  const changed = () => !!body.querySelector("form :is(.wrong, [data-wrong])") || [...body.querySelectorAll("form :is(input, textarea, select)")].some((field) => {
+    if (field.type === "hidden") return false;
+    if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+    if (!field.options) return field.value !== field.defaultValue;
+    const first = [...field.options].find((o) => o.defaultSelected) || field.options[0];
+    return !!first && field.value !== first.value;
+  });
+  const leaving = () => {
+    if (sending()) return;
+    if (!changed() || body.querySelector("[data-leaving]")) { shut(); return; }
+    const asked = document.createElement("div"), line = document.createElement("p"), buttons = document.createElement("p");
+    asked.className = "say warn";
+    asked.dataset.leaving = "";
+    asked.setAttribute("role", "alert");
+    line.textContent = "Discard what you typed?";
+    const button = (text, does, look) => {
+      const made = Object.assign(document.createElement("button"), { type: "button", textContent: text, className: look });
+      made.addEventListener("click", does);
+      return made;
+    };
+    const back = document.activeElement;
+    const keep = button("Keep writing", () => { asked.remove(); if (body.contains(back)) back.focus(); }, "button");
+    buttons.append(keep, " ", button("Discard", shut, "button plain"));
+    asked.append(line, buttons);
+    body.querySelector(".act-part").append(asked);
+    keep.focus();
+    asked.scrollIntoView({ block: "nearest" });
+  };
   const build = () => {
     dialog = document.createElement("dialog");
     dialog.id = "act";
@@ -24,8 +53,12 @@
     close.className = "act-close";
     close.setAttribute("aria-label", "Close");
     close.textContent = "×";
-    close.addEventListener("click", shut);
-    dialog.addEventListener("cancel", (event) => { if (sending()) event.preventDefault(); });
+    close.addEventListener("click", leaving);
+    dialog.addEventListener("cancel", (event) => { if (event.target === dialog) { event.preventDefault(); leaving(); } });
+    /* A browser closes at the second Esc whatever the page says: so Esc is taken before. */
+    dialog.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.isComposing) { event.preventDefault(); leaving(); }
+    });
     dialog.append(body, close);
     dialog.addEventListener("close", () => { asking += 1; body.replaceChildren(); });
     document.body.append(dialog);
@@ -136,7 +169,7 @@
 
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-    if (event.target.closest("#act [data-close]")) { event.preventDefault(); shut(); return; }
+    if (event.target.closest("#act [data-close]")) { event.preventDefault(); leaving(); return; }
     const link = event.target.closest("a.act");
     if (!link) return;
     event.preventDefault();

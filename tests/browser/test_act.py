@@ -166,6 +166,30 @@ def test_after_an_error_of_the_server_the_old_refusals_are_gone(desk):
     expect(dialog.locator(".errorlist, .wrong")).to_have_count(0)
 
 
+def test_what_was_typed_is_not_thrown_away_unasked(desk):
+    page = desk().page
+    page.locator('a.act[href*="/act/note/"][href*="CC-0001"]').click()
+    dialog = in_dialog(page)
+    dialog.get_by_role("link", name="Cancel").click()
+    expect(dialog).to_be_hidden()  # nothing was typed
+
+    page.locator('a.act[href*="/act/note/"][href*="CC-0001"]').click()
+    note = in_dialog(page).get_by_label("Note", exact=True)
+    note.fill("Rings back on Monday")
+    page.keyboard.press("Escape")
+    dialog.get_by_text("Discard what you typed?").wait_for()
+    dialog.get_by_role("button", name="Keep writing").click()
+    expect(dialog.get_by_text("Discard what you typed?")).to_have_count(0)
+    assert focused(page) == "note" and note.input_value() == "Rings back on Monday"
+    for close in ("link", "button"):
+        dialog.get_by_role(close, name={"link": "Cancel", "button": "Close"}[close]).click()
+        dialog.get_by_text("Discard what you typed?").wait_for()
+        dialog.get_by_role("button", name="Keep writing").click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")  # asked once
+    expect(dialog).to_be_hidden()
+
+
 def test_a_refusal_is_shown_in_the_dialog_and_what_was_typed_stays(desk):
     visitor = desk()
     page = visitor.page

@@ -231,6 +231,24 @@ def test_it_is_in_order_wide_and_narrow_light_and_dark(desk, people, width, sche
         assert wrong(visitor) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_a_ticked_card_is_one_tint_and_the_bar_two_lines(desk, scheme):
+    visitor = desk(width=390, scheme=scheme, has_touch=True)
+    page = visitor.page
+    row = page.locator("tr[data-row]").first
+    row.locator(".c-tick input").check()
+    tints = row.evaluate("""row => [row, ...row.children].map((e) => getComputedStyle(e).backgroundColor)""")
+    assert tints[0] != "rgba(0, 0, 0, 0)" and set(tints[1:]) == {"rgba(0, 0, 0, 0)"}
+    bar = page.locator("[data-bulk]")
+    assert bar.bounding_box()["height"] <= 100, "a line of words, one of buttons 44 px high"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    last = bar.get_by_role("button").last
+    last.scroll_into_view_if_needed()
+    box = last.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390, "those to the right are reached by a swipe"
+    assert wrong(visitor) == []
+
+
 def test_on_a_phone_a_row_is_a_card_and_filters_fold_away(desk):
     page = desk(width=390, has_touch=True).page
     assert page.get_by_label("Store").is_hidden()
