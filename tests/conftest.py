@@ -33,18 +33,21 @@ def pytest_addoption(parser):
     parser.addoption("--database-only", action="store_true", help=text)
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Processes with databases of their own come first: they take longest. --database-only selects as it says."""
+    """--database-only selects as it says, before -m is looked at. At the end, as pytest-django too puts the tests into
+    an order: processes with databases of their own come first, as they take longest.
+    """
+    if config.getoption("--database-only"):
+        chosen = [item for item in items if _needs_database(item) and not item.get_closest_marker("browser")]
+        for item in chosen:
+            if item.get_closest_marker("sqlite_suffices"):
+                item.add_marker("full")
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        items[:] = chosen
+    outcome = yield
     items.sort(key=lambda item: item.get_closest_marker("own_database") is None)
-    if not config.getoption("--database-only"):
-        return
-    chosen = [item for item in items if _needs_database(item) and not item.get_closest_marker("browser")]
-    for item in chosen:
-        if item.get_closest_marker("sqlite_suffices"):
-            item.add_marker("full")
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
-    items[:] = chosen
+    return outcome
 
 
 def _needs_database(item) -> bool:
