@@ -7,6 +7,10 @@ import string
 from decimal import Decimal
 
 from django.apps import apps
+from django.conf import settings
+
+from etl.business import load_business
+from etl.errors import BusinessError
 
 # What a template may name in {braces}, and what stands there in a message.
 PLACEHOLDERS = {
@@ -20,6 +24,12 @@ PLACEHOLDERS = {
     "bank": "the bank details of the business file",
     "store": "the store of the oldest order",
     "business": "the business's name",
+    "phone": "the business's phone, of the business file",
+}
+# language -> where a text asks to be called -> with the number, where the business file has one as the texts are made
+CALL_US = {
+    "en": ("Please call us", "Please call us on {phone}"),
+    "ar": ("نرجو الاتصال بنا", "نرجو الاتصال بنا على الرقم {phone}"),
 }
 # name, days overdue, owed, by
 LEVELS = (
@@ -106,13 +116,20 @@ def placeholders_in(text: str) -> set[str]:
     return found
 
 
+def _business_phone() -> str:
+    try:
+        return load_business(settings.BUSINESS_FILE).legal.phone
+    except BusinessError:  # said elsewhere (system checks, refresh)
+        return ""
+
+
 def make_levels(sender=None, **kwargs) -> None:
     """Make the levels and their templates, the first time (after a migrate)."""
     made, level_model, template_model = (apps.get_model("operations", m) for m in ("Made", "Level", "MessageTemplate"))
     _, new = made.objects.get_or_create(key="levels and templates")
     if not new or level_model.objects.exists() or template_model.objects.exists():
         return
-    levels = {None: None}
+    phone, levels = _business_phone(), {None: None}
     for position, (name, days, amount, channel) in enumerate(LEVELS, start=1):
         levels[name] = level_model(
             name=name, position=position, days_from=days, amount_from=Decimal(amount), channel=channel
@@ -123,7 +140,7 @@ def make_levels(sender=None, **kwargs) -> None:
             level=level_model.objects.get(name=name) if name else None,
             language=language,
             channel=channel,
-            text=text,
+            text=text.replace(*CALL_US[language]) if phone else text,
             subject=subject if channel == "email" else "",
         )  # fmt: skip
         for name, languages in TEXTS.items()

@@ -137,11 +137,24 @@ class PromiseForm(ActForm):
         self.start_at("amount")
 
 
+class Ways(forms.RadioSelect):
+    """missing: value -> why it can't be chosen."""
+
+    missing: dict[str, str] = {}
+
+    def create_option(self, name, value, label, *args, **kwargs):
+        why = self.missing.get(str(value))
+        found = super().create_option(name, value, f"{label} ({why})" if why else label, *args, **kwargs)
+        if why:
+            found["attrs"]["disabled"] = True
+        return found
+
+
 class SendForm(ActForm):
     """A message as it will be sent. level: of the template, "any" for the one without."""
 
     channel = forms.ChoiceField(
-        choices=[(value, dict(CHANNELS)[value]) for value, _ in WRITTEN], widget=forms.RadioSelect, label="By"
+        choices=[(value, dict(CHANNELS)[value]) for value, _ in WRITTEN], widget=Ways, label="By"
     )
     language = forms.ChoiceField(choices=Language.choices, widget=forms.RadioSelect, label="In")
     subject = forms.CharField(
@@ -150,8 +163,9 @@ class SendForm(ActForm):
     text = forms.CharField(max_length=4000, widget=_long(9), label="Text", strip=True)
     attach = forms.BooleanField(required=False, label="Attach the statement of account (PDF) when it is sent from here")
 
-    def __init__(self, data=None, initial=None, *, levels):
+    def __init__(self, data=None, initial=None, *, levels, missing):
         super().__init__(data, initial)
+        self.fields["channel"].widget.missing = missing
         choices = [("any", "Any time: what is owed"), *((str(level.pk), level.name) for level in levels)]
         self.fields["level"] = forms.ChoiceField(choices=choices, label="Template")
 

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from etl.business import Business
-from operations.models import Channel, Customer, MessageTemplate
+from operations.models import Channel, Customer, Language, MessageTemplate
 from operations.money import days_overdue
 from operations.services import Refused
 from operations.statements import Statement, bank_facts, cleaned, day_words, money_words
@@ -23,7 +23,12 @@ WORDS = {
 }
 # Why a placeholder has nothing to stand there.
 NO_ORDER = "{customer} has no unpaid order, and the text speaks of one."
+NO_PHONE = "The text names the business's phone, and the business file has none ([legal] phone)."
 NO_BANK = "The text names the bank, and the business file has no bank details ([legal.bank])."
+NOT_IN_FILE = {"bank": NO_BANK, "phone": NO_PHONE}
+# Unicode's isolates: what stands between one of these and END is laid out by itself, whatever is around it.
+LEFT_TO_RIGHT, AS_IT_BEGINS, END = "\u2066", "\u2068", "\u2069"
+HYPHEN = "\u2011"  # at which no line breaks
 
 
 @dataclass(frozen=True)
@@ -54,26 +59,36 @@ def draft(template: MessageTemplate, customer: Customer, statement: Statement, b
     return Draft(template.channel, template.language, " ".join(subject.split()), text, sent_to, link)
 
 
+def number_in(language: str, text: str) -> str:
+    """An order number or a phone as it stands in a text: in Arabic it would else break at its hyphen, and a bracket or
+    a plus beside it would change sides."""
+    if language != Language.ARABIC or not text:
+        return text
+    return LEFT_TO_RIGHT + text.replace("-", HYPHEN) + END
+
+
 def facts_of(statement: Statement, business: Business) -> dict[str, str]:
     """What stands in place of each of defaults.PLACEHOLDERS, in the statement's language; "" where there is nothing."""
     language, orders = statement.language, statement.orders
     words, oldest = WORDS[language], orders[0] if orders else None
-    named = words["comma"].join(order.number for order in orders[:LISTED])
+    named = words["comma"].join(number_in(language, order.number) for order in orders[:LISTED])
     if len(orders) > LISTED:
         named = words["more"].format(orders=named, n=len(orders) - LISTED)
     overdue = days_overdue(oldest.day, statement.as_of, business.payment_terms_days) if oldest else ""
+    amount = money_words(statement.total, business, language)
     store = (oldest and oldest.store) or statement.customer.store or business.name
     return {
         "name": cleaned(statement.customer.name) or words["customer"],
-        "amount": money_words(statement.total, business, language),
+        "amount": f"{AS_IT_BEGINS}{amount}{END}" if language == Language.ARABIC else amount,
         "orders": str(len(orders)),
         "order_list": named,
-        "oldest_order": oldest.number if oldest else "",
+        "oldest_order": number_in(language, oldest.number) if oldest else "",
         "since": day_words(oldest.day, language) if oldest else "",
         "days": str(overdue),
         "bank": "\n".join(f"{label}: {value}" for label, value in bank_facts(business, language)),
         "store": store,
         "business": business.name,
+        "phone": number_in(language, business.legal.phone),
     }
 
 
@@ -86,7 +101,7 @@ def rendered(text: str, facts: dict[str, str], customer_id: str = "") -> str:
         if name is None:
             continue
         if not facts[name]:
-            raise Refused(NO_BANK if name == "bank" else NO_ORDER.format(customer=customer_id))
+            raise Refused(NOT_IN_FILE.get(name) or NO_ORDER.format(customer=customer_id))
         said.append(facts[name])
     return "".join(said)
 

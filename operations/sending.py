@@ -8,6 +8,7 @@ from operations import forms, services
 from operations import messages as letters
 from operations.acts import Act, Done, who
 from operations.models import WRITTEN, Channel, Customer, Language, Level, Message, MessageTemplate
+from operations.phones import is_phone
 from operations.receivables import debt_of
 from operations.services import Refused
 from operations.statements import Statement, file_name, statements_of, statements_pdf
@@ -30,7 +31,9 @@ class Send(Act):
         initial = self._drafted(data if look else self.said)
         if look:
             initial |= {"request_key": data.get("request_key"), "attach": "attach" in data}
-        return forms.SendForm(None if look else data, initial, levels=self.levels)
+        return forms.SendForm(
+            None if look else data, initial, levels=self.levels, missing=missing_ways(self.customer)
+        )  # fmt: skip
 
     def statement(self, language: str) -> Statement:
         return statements_of([self.customer.pk], self.user, language=language)[0]
@@ -42,13 +45,10 @@ class Send(Act):
         statement = self.statement(language)
         level = self._level(said.get("level"))
         channel = said.get("channel")
-        if channel not in dict(WRITTEN):
-            wanted = [
-                customer.preferred_channel,
-                level.channel if level else "",
-                "whatsapp" if customer.phone_key else "",
-            ]
-            channel = next((c for c in wanted if c in dict(WRITTEN)), "email" if customer.shown_email else "whatsapp")
+        missing = missing_ways(customer)
+        if channel not in dict(WRITTEN) or channel in missing:
+            wanted = [customer.preferred_channel, level.channel if level else "", "whatsapp", "email"]
+            channel = next((c for c in wanted if c in dict(WRITTEN) and c not in missing), "whatsapp")
         found = {"channel": channel, "language": language, "level": str(level.pk) if level else "any"}
         templates = MessageTemplate.objects.filter(channel=channel, language=language)
         template = templates.filter(Q(level=level) if level else Q(level__isnull=True)).first()
@@ -75,7 +75,8 @@ class Send(Act):
         by_mail = form["channel"].value() == Channel.EMAIL
         way = "email" if by_mail else "phone"
         to = self.customer.shown(way) if way in contacts_of(self.user) else ""
-        return {"by_mail": by_mail, "to": to, "way": way, "missing": not self.customer.shown(way),
+        missing = (Channel.EMAIL if by_mail else Channel.WHATSAPP) in missing_ways(self.customer)
+        return {"by_mail": by_mail, "to": to, "way": way, "missing": missing,
                 "trouble": self.trouble, "arabic": form["language"].value() == Language.ARABIC}  # fmt: skip
 
     def do(self, data: dict) -> Done:
@@ -107,12 +108,18 @@ class Send(Act):
         return Done(f"E-mail sent to {name}.")
 
 
+def missing_ways(customer: Customer) -> dict[str, str]:
+    """Channel -> why nothing can be sent to this customer that way."""
+    found = {} if is_phone(customer.phone_key) else {Channel.WHATSAPP.value: "no phone"}
+    return found if customer.shown_email.strip() else found | {Channel.EMAIL.value: "no address"}
+
+
 def link_of(customer: Customer, channel: str, subject: str, text: str) -> str:
     """What opens a message to a customer in WhatsApp or a mail program. Refused where there is nowhere to send it."""
     if channel == Channel.EMAIL:
         if not customer.shown_email.strip():
             raise Refused(f"{who([customer])} has no e-mail address: add one under “Correct”.")
         return letters.mailto_link(customer.shown_email.strip(), subject, text)
-    if not customer.phone_key:
+    if not is_phone(customer.phone_key):
         raise Refused(f"{who([customer])} has no phone: add one under “Correct”.")
     return letters.whatsapp_link(customer.phone_key, text)

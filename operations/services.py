@@ -49,7 +49,7 @@ from operations.models import (
     in_order,
 )
 from operations.money import NOTHING, balance, oldest_first
-from operations.phones import phone_key
+from operations.phones import is_phone, phone_key
 from operations.scope import customers_for, follow_ups_for, orders_for, payments_for
 from operations.standing import paid_here_of
 
@@ -266,10 +266,15 @@ def _void(payment: Payment, reason: str, user, request_key: UUID) -> tuple[Payme
         note=reason,
         created_by=user,
         voids=payment,
-        request_key=uuid5(request_key, str(payment.pk)),  # an order may have several payments, undone by one click
+        request_key=void_key(request_key, payment.pk),
     )
     counter.save(force_insert=True)
     return counter, True
+
+
+def void_key(request_key: UUID, payment_id: int) -> UUID:
+    """The key of a payment's counter-row: an order may have several payments, undone by one click."""
+    return uuid5(request_key, str(payment_id))
 
 
 def _made_before(request_key: UUID, order_ids: set[str]) -> list[Payment]:
@@ -682,7 +687,7 @@ def preferences_save(
 def _check_correction(field: str, value: str) -> None:
     if field == "name" and not value:
         raise Refused("A customer needs a name.")
-    if field == "phone" and value and len(phone_key(value)) < 5:
+    if field == "phone" and value and not is_phone(phone_key(value)):
         raise Refused(f"“{value}” is no telephone number.")
     if field == "email" and value:
         validate_email(value)

@@ -32,7 +32,7 @@ from operations.admin.shared import (
 )
 from operations.admin.trail import trail
 from operations.defaults import PLACEHOLDERS
-from operations.messages import NO_BANK, facts_of, rendered
+from operations.messages import NOT_IN_FILE, facts_of, rendered
 from operations.models import Channel, Language, Level, Message, MessageTemplate
 from operations.scope import messages_for
 from operations.services import Refused
@@ -193,7 +193,8 @@ class MessageTemplateAdmin(SettingAdmin):
     @display(description="what may stand in braces")
     def placeholders(self, template):
         facts = example(template.language or Language.ENGLISH, timezone.localdate())
-        rows = [(f"{{{name}}}", words, facts[name] or NO_BANK) for name, words in PLACEHOLDERS.items()]
+        facts = NOT_IN_FILE | {name: value for name, value in facts.items() if value}
+        rows = [(f"{{{name}}}", words, facts.get(name, "")) for name, words in PLACEHOLDERS.items()]
         return render_to_string("admin/operations/messagetemplate/placeholders.html", {"rows": rows})
 
     @display(description="how it reads")
@@ -203,7 +204,7 @@ class MessageTemplateAdmin(SettingAdmin):
         shown = facts[template.language or Language.ENGLISH]
         context = {
             "subject": preview(template.subject, shown), "text": preview(template.text, shown), "facts": facts,
-            "email": template.channel == Channel.EMAIL, "no_bank": NO_BANK,
+            "email": template.channel == Channel.EMAIL, "missing": NOT_IN_FILE,
         }  # fmt: skip
         return render_to_string("admin/operations/messagetemplate/example.html", context)
 

@@ -4,7 +4,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const data = document.getElementById("template-facts");
   if (!data) return;
   const facts = JSON.parse(data.textContent);
-  const noBank = JSON.parse(document.getElementById("template-no-bank").textContent);
+  const missing = JSON.parse(document.getElementById("template-missing").textContent);
   const field = (name) => document.querySelector(`[name="${name}"]`);
   const shown = (name) => document.querySelector(`[data-preview="${name}"]`);
   if (!field("text")) return; // looked at, not changed
@@ -15,7 +15,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (all === "{{") return "{";
       if (all === "}}") return "}";
       if (!(name in known)) return `⚠ there is no ${all} ⚠`;
-      return known[name] || `⚠ ${noBank} ⚠`;
+      return known[name] || `⚠ ${missing[name]} ⚠`;
     });
   };
   const show = () => {

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import Group
+from django.contrib.messages import get_messages
 from django.core import mail
 from django.db import connection
 from django.test import Client
@@ -15,9 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from analytics.formats import person
 from operations import services
 from operations.actions import ACTS
-from operations.acts import PERMISSIONS
+from operations.acts import PERMISSIONS, money
 from operations.models import Customer, FollowUp, Level, Message, Order, Payment
 from tests.operations import books
 from tests.operations.books import balances, paying
@@ -454,7 +456,7 @@ def test_the_message_of_the_level_in_the_customers_language_opens_in_whatsapp(de
     Customer.objects.filter(pk="CC-0001").update(language="ar", preferred_channel="whatsapp")
     form = opened(desk, "send", customer="CC-0001")
     assert form["channel"] == "whatsapp" and form["language"] == "ar"
-    assert "35.00" in form["text"] and "M-00104، M-00102" in form["text"]
+    assert "35.00" in form["text"] and "\u2066M\u201100104\u2069، \u2066M\u201100102\u2069" in form["text"]
     form["text"] = "مرحبا Dana & co"
     first = desk.post(act("send"), form | {"how": "open"})
     again = desk.post(act("send"), form | {"how": "open"})
@@ -502,6 +504,23 @@ def test_a_mail_server_that_fails_is_said_and_kept_on_record(desk, settings):
     assert Message.objects.get().state == "failed"
 
 
+@pytest.mark.parametrize(
+    ("known", "asked", "chosen", "shut"),
+    [
+        ({"email": ""}, "email", "whatsapp", {"E-mail (no address)"}),
+        ({"phone": "+0", "phone_key": "0"}, "whatsapp", "email", {"WhatsApp (no phone)"}),
+        ({"phone": "", "phone_key": ""}, "", "email", {"WhatsApp (no phone)"}),
+        ({"phone": "", "phone_key": "", "email": ""}, "", "whatsapp", {"E-mail (no address)", "WhatsApp (no phone)"}),
+        ({}, "email", "email", set()),
+    ],
+)
+def test_a_way_by_which_nothing_can_be_sent_is_not_to_be_chosen(desk, known, asked, chosen, shut):
+    Customer.objects.filter(pk="CC-0001").update(**known)
+    channels = desk.get(act("send"), {"customer": "CC-0001", "channel": asked}).context["form"]["channel"]
+    assert channels.value() == chosen
+    assert {str(way.choice_label) for way in channels if "disabled" in way.data["attrs"]} == shut
+
+
 def test_a_message_opens_in_the_mail_program(desk):
     form = opened(desk, "send", customer="CC-0001", channel="email") | {"how": "open", "text": "Hello", "subject": "S"}
     page = page_of(desk.get(desk.post(act("send"), form)["Location"]))
@@ -522,8 +541,9 @@ def test_who_is_not_to_be_contacted_gets_no_message(desk):
 @pytest.mark.parametrize(
     ("customer", "change", "words"),
     [
-        ({"phone": "", "phone_key": ""}, {"how": "open"}, "Dana Haddad has no phone"),
-        ({"phone": "123", "phone_key": "123"}, {"how": "open"}, "“123” is no phone number that WhatsApp takes"),
+        ({"phone": "", "phone_key": ""}, {"channel": "whatsapp", "how": "open"}, "Dana Haddad has no phone"),
+        ({"phone": "+0", "phone_key": "0"}, {"channel": "whatsapp", "how": "open"}, "Dana Haddad has no phone"),
+        ({"phone": "123456", "phone_key": "123456"}, {"how": "open"}, "“123456” is no phone number that WhatsApp"),
         ({"email": ""}, {"channel": "email", "how": "open"}, "Dana Haddad has no e-mail address"),
         ({"email": ""}, {"channel": "email", "how": "send"}, "CC-0001 has no e-mail address"),
         ({}, {"channel": "email", "how": "send", "subject": ""}, "An e-mail needs a subject."),
@@ -577,6 +597,31 @@ def test_others_payments_and_older_ones_are_undone_by_who_keeps_the_books(desk, 
     counter = Payment.objects.get(voids=payment)
     assert "is itself the undoing" not in page_of(client.get(act("void-payment"), {"payment": payment.pk}))
     assert "This is undone already." in page_of(client.get(act("void-payment"), {"payment": counter.pk}))
+
+
+def test_who_undoes_second_is_told_who_did_it_and_what_is_undone_is_left_out(people, as_):
+    """Orders M-00102 and M-00104: Farid's form of both is open while Dana undoes the first."""
+    books.write()
+    one, two = services.order_mark_paid(["M-00102", "M-00104"], **paying(people["dana"]))
+    farid = as_("farid")
+    form = opened(farid, "void-payment", payment=[one.pk, two.pk])
+    alone = opened(farid, "void-payment", payment=one.pk)
+    dana = as_("dana")
+    dana.post(act("void-payment"), opened(dana, "void-payment", payment=one.pk))
+    counter = Payment.objects.get(voids=one)
+    at = timezone.localtime(counter.created_at)
+    already = f"Payment {one.pk}: already voided by {person(people['dana'])} at {at:%H:%M}."
+    farid = as_("farid")
+    assert already in page_of(farid.get(act("void-payment"), {"payment": one.pk}))
+    page = farid.get(act("void-payment"), {"payment": [one.pk, two.pk, counter.pk]})
+    assert already in page_of(page)
+    assert f"Payment {counter.pk} is itself the undoing of payment {one.pk}." in page_of(page)
+    assert (page.context["sum"], [row.pk for row in page.context["rows"]]) == (two.amount, [two.pk])
+    [message] = get_messages(farid.post(act("void-payment"), alone).wsgi_request)
+    assert (str(message), message.level_tag) == (already, "warning")
+    said = [str(m) for m in get_messages(farid.post(act("void-payment"), form).wsgi_request)][-1]
+    assert said.startswith(f"Undone: {money(two.amount)} of ") and said.endswith(already)
+    assert Payment.objects.filter(voids__isnull=False).count() == 2
 
 
 @pytest.fixture

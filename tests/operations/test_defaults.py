@@ -1,5 +1,6 @@
 """Levels, templates and rights of roles are made once; what a person changed or removed stays so."""
 
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -7,6 +8,7 @@ from auditlog.models import LogEntry
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission
 
+from etl.business import load_business
 from operations import defaults, roles
 from operations.models import Customer, Level, Made, MessageTemplate
 from tests.operations import books
@@ -26,6 +28,22 @@ def test_what_a_new_installation_has():
         assert bool(template.subject) is (template.channel == "email")
         arabic = sum("\u0600" <= c <= "\u06ff" for c in template.text)
         assert (arabic > 40) is (template.language == "ar")
+
+
+@pytest.mark.parametrize("phone", ["02 555 0100", ""])
+def test_where_a_text_asks_for_a_call_it_names_the_phone_that_the_business_file_has(monkeypatch, phone):
+    business = load_business()
+    monkeypatch.setattr(
+        defaults, "load_business", lambda file: replace(business, legal=replace(business.legal, phone=phone))
+    )
+    Made.objects.filter(key="levels and templates").delete()
+    MessageTemplate.objects.all().delete()
+    Level.objects.all().delete()
+    defaults.make_levels()
+    named = MessageTemplate.objects.filter(text__contains="{phone}")
+    assert {(made.level.name, made.language) for made in named} == (
+        {("Stop service", "en"), ("Stop service", "ar")} if phone else set()
+    )
 
 
 def test_a_persons_edit_is_never_overwritten():

@@ -17,7 +17,8 @@ from operations.statements import OpenOrder, Party, Statement
 
 AS_OF = date(2026, 3, 5)
 LEGAL = Legal(
-    "Clean L.L.C.", bank=Bank("First Bank", iban="AE07 0331 2345 6789 0123 456"), arabic=Arabic(currency="درهم")
+    "Clean L.L.C.", phone="02 555 0100", bank=Bank("First Bank", iban="AE07 0331 2345 6789 0123 456"),
+    arabic=Arabic(currency="درهم")
 )
 BUSINESS = replace(load_business(), legal=LEGAL, payment_terms_days=5)
 # 31 January to 5 March: 28 + 5 = 33 days, 5 of them granted.
@@ -51,11 +52,15 @@ def test_every_placeholder_has_a_fact_in_both_languages():
         "bank": "Bank: First Bank\nAccount name: Clean L.L.C.\nIBAN: AE07 0331 2345 6789 0123 456",
         "store": "Moon Walk",
         "business": "Moon Walk",
+        "phone": "02 555 0100",
     }
     arabic = messages.facts_of(replace(STATEMENT, language="ar"), BUSINESS)
     assert arabic.keys() == PLACEHOLDERS.keys()
-    assert arabic["amount"] == "1,208.20 درهم" and arabic["since"] == "31 يناير 2026"
-    assert arabic["order_list"] == "M-00102، H-00201" and arabic["bank"].startswith("المصرف: First Bank\n")
+    # Between isolates, the hyphens such that no line breaks there
+    assert arabic["amount"] == "\u20681,208.20 درهم\u2069" and arabic["phone"] == "\u206602 555 0100\u2069"
+    assert arabic["oldest_order"] == "\u2066M\u201100102\u2069" and arabic["since"] == "31 يناير 2026"
+    assert arabic["order_list"] == "\u2066M\u201100102\u2069، \u2066H\u201100201\u2069"
+    assert arabic["bank"].startswith("المصرف: First Bank\n")
 
 
 def test_what_is_not_known_reads_well():
@@ -71,7 +76,7 @@ def test_what_is_not_known_reads_well():
 @pytest.mark.parametrize(
     ("language", "expected"),
     [("en", "M-0, M-1, M-2, M-3, M-4, M-5, M-6, M-7, M-8, M-9 and 3 more"),
-     ("ar", "M-0، M-1، M-2، M-3، M-4، M-5، M-6، M-7، M-8، M-9 وغيرها (3)")],
+     ("ar", "، ".join(f"\u2066M\u2011{n}\u2069" for n in range(10)) + " وغيرها (3)")],
 )  # fmt: skip
 def test_of_many_orders_ten_are_named(language, expected):
     orders = tuple(OpenOrder(f"M-{n}", AS_OF - timedelta(20 - n), D("1.00")) for n in range(13))
@@ -89,7 +94,7 @@ def test_a_whatsapp_message_opens_with_the_text_in_it():
 
 def test_an_arabic_message_is_in_arabic_throughout():
     found = draft("مرحباً {name}، {amount}", replace(STATEMENT, language="ar"), language="ar")
-    assert found.text == "مرحباً Sara Haddad، 1,208.20 درهم"
+    assert found.text == "مرحباً Sara Haddad، \u20681,208.20 درهم\u2069"
     assert unquote(urlsplit(found.link).query) == "text=" + found.text and found.link.isascii()
 
 
@@ -142,6 +147,7 @@ def test_an_address_is_escaped():
         ("since {since}", replace(STATEMENT, orders=()), BUSINESS, "CC-0001 has no unpaid order"),
         ("{order_list}", replace(STATEMENT, orders=()), BUSINESS, "CC-0001 has no unpaid order"),
         ("{bank}", STATEMENT, replace(BUSINESS, legal=Legal("x")), "no bank details"),
+        ("Call {phone}", STATEMENT, replace(BUSINESS, legal=Legal("x")), "the business file has none"),
     ],
 )
 def test_a_text_with_a_hole_in_it_is_refused(text, statement, business, says):
