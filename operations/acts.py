@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.utils import timezone
 
+from analytics import formats
 from analytics.access import contacts_of
 from analytics.dashboards import frame
 from operations import forms, services
@@ -485,20 +486,45 @@ class VoidPayment(Void):
 
     title, template, name = "Undo a payment", "void_payment", "payment"
 
+    left_out: list[str] = []  # a sentence on each chosen payment that is undone already
+
     def rows_of(self, ids: list[int]) -> dict:
-        return payments_for(self.user).select_related("order", "created_by", "voided_by").in_bulk(ids)
+        about = ("order", "created_by", "voided_by__created_by")
+        return payments_for(self.user).select_related(*about).in_bulk(ids)
 
     def undone(self, payment: Payment) -> bool:
         return payment.is_void
 
+    def check(self) -> None:
+        self.left_out = [void_words(row) for row in self.rows if self.undone(row)]
+        if len(self.left_out) == len(self.rows):
+            raise Refused(" ".join(["This is undone already.", *self.left_out]))
+        super().check()
+
     def context(self, form) -> dict:
-        return super().context(form) | {"sum": sum((row.amount for row in self.rows), NOTHING)}
+        more = {"sum": sum((row.amount for row in self.rows), NOTHING), "left_out": self.left_out}
+        return super().context(form) | more
 
     def do(self, data: dict) -> Done:
-        ids = [row.pk for row in self.rows]
-        made = services.payments_void(ids, reason=data["reason"], user=self.user, request_key=data["request_key"])
-        undone = money(-sum(row.amount for row in made))
-        return Done(f"Undone: {undone} of {who(self.customers)} for {counted(len(made), 'order')}. {PRESENTLY}")
+        ids, key = [row.pk for row in self.rows], data["request_key"]
+        made = services.payments_void(ids, reason=data["reason"], user=self.user, request_key=key)
+        mine = [row for row in made if row.request_key == services.void_key(key, row.voids_id)]
+        others = [void_words(row.voids) for row in made if row not in mine]
+        if not mine:
+            return Done(" ".join(others), level="warning")
+        undone = f"{money(-sum(row.amount for row in mine))} of {who(self.customers)}"
+        said = f"Undone: {undone} for {counted(len(mine), 'order')}. {PRESENTLY}"
+        return Done(" ".join([said, *others]))
+
+
+def void_words(payment: Payment) -> str:
+    """Why a payment can't be undone (again): who did it, and when."""
+    if payment.voids_id:
+        return f"Payment {payment.pk} is itself the undoing of payment {payment.voids_id}."
+    counter = payment.voided_by
+    at = timezone.localtime(counter.created_at)
+    on = "" if at.date() == timezone.localdate() else f" on {day_words(at.date(), 'en')}"
+    return f"Payment {payment.pk}: already voided by {formats.person(counter.created_by)} at {at:%H:%M}{on}."
 
 
 class VoidFollowUp(Void):

@@ -3,6 +3,7 @@ roles.py, and the permissions of people."""
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.auth.forms import AuthenticationForm as AnyActiveUser
 from django.urls import reverse
 from django.utils import timezone
@@ -48,6 +49,19 @@ class Site(UnfoldAdminSite):
 
     def has_permission(self, request) -> bool:
         return may_enter(request.user)
+
+    def autocomplete_view(self, request):
+        return Choices.as_view(admin_site=self)(request)
+
+
+class Choices(AutocompleteJsonView):
+    """What a field offers while one types, in the words that the model's admin has for it (choice)."""
+
+    def serialize_result(self, obj, to_field_name):
+        found = super().serialize_result(obj, to_field_name)
+        if hasattr(self.model_admin, "choice"):
+            found["text"] = self.model_admin.choice(self.request, obj)
+        return found
 
 
 def navigation(request) -> list[dict]:

@@ -100,6 +100,12 @@ class OrderAdmin(OfferingAdmin, ImportedAdmin):
         found = orders_for(request.user, super().get_queryset(request))
         return found.select_related("customer").with_balance()
 
+    def choice(self, request, order) -> str:
+        """An order among those to choose from: M-00102, Dana Haddad, Dhs 35.00 owed."""
+        named = order.customer.shown_name if request.user.has_perm("operations.view_customer") else ""
+        owed = f"{frame.currency()} {order.balance:,.2f} owed" if order.balance else "nothing owed"
+        return ", ".join(part for part in (order.pk, named, owed) if part)
+
     def list_top(self, request):
         top = super().list_top(request)
         how = " Tick some and choose “Mark paid…” to record what was paid here." if PAID.open_to(request.user) else ""

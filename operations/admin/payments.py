@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter, RangeNumericFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -128,7 +129,7 @@ class PaymentAdmin(OfferingAdmin, ServiceAdmin, DeskAdmin):
         StateFilter, values_filter("method", "paid by"), ("paid_on", RangeDateFilter), ("amount", RangeNumericFilter),
         people_filter("created_by", "recorded by"),
     )  # fmt: skip
-    list_select_related = ("order__customer", "created_by", "voided_by")
+    list_select_related = ("order__customer", "created_by", "voided_by__created_by")
     search_fields = ("order__order_id", "reference", "order__customer__customer_id", "order__customer__name",
                      "order__customer__own_name")  # fmt: skip
     search_help_text = "Order, reference, or the customer's name, phone or number"
@@ -169,15 +170,15 @@ class PaymentAdmin(OfferingAdmin, ServiceAdmin, DeskAdmin):
             return [(None, {"fields": ["order", ("amount", "method", "paid_on"), "reference", "note", "click"]})]
         return [
             (None, {"fields": [("order_number", "customer"), ("sum", "method", "paid_day"), "stands",
-                               ("reference", "note")]}),
+                               "counterpart", ("reference", "note")]}),
             ("On record", {"fields": [("who", "recorded"), "in_build"]}),
         ]  # fmt: skip
 
     def get_readonly_fields(self, request, obj=None):
         if obj is None:
             return ()
-        return ("order_number", "customer", "sum", "method", "paid_day", "stands", "reference", "note", "who",
-                "recorded", "in_build")  # fmt: skip
+        return ("order_number", "customer", "sum", "method", "paid_day", "stands", "counterpart", "reference", "note",
+                "who", "recorded", "in_build")  # fmt: skip
 
     def list_links(self, request):
         found = [("Paid here, still unpaid in CleanCloud", page(request.user, "paid_here", "receivables"))]
@@ -248,6 +249,17 @@ class PaymentAdmin(OfferingAdmin, ServiceAdmin, DeskAdmin):
     def stands(self, payment):
         kind, words = state(payment)
         return tag(TONES[kind], words)
+
+    @display(description="undone")
+    def counterpart(self, payment):
+        """The other row of a void, with the reason: "voided by payment 33, Dana, 10 Feb 2026, 09:05: paid twice"."""
+        void = payment.voided_by if hasattr(payment, "voided_by") else payment if payment.voids_id else None
+        if void is None:
+            return "–"
+        other, words = (void.voids_id, "undoes") if void is payment else (void.pk, "voided by")
+        there = link(admin_url("payment", other), f"payment {other}")
+        return format_html("{} {}, {}, {}: {}", words, there, person(void.created_by), moment(void.created_at),
+                           void.note)  # fmt: skip
 
     @display(description="recorded", ordering="created_at")
     def recorded(self, payment):

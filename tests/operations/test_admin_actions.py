@@ -532,3 +532,22 @@ def test_the_trail_is_nobodys_to_change_and_not_of_one_store(as_, desk):
     assert as_("dana").get(address).status_code == 200
     StoreAccess.objects.create(user=desk["dana"], store="Hielo")
     assert as_("dana").get(address).status_code == 403
+
+
+def test_the_two_rows_of_a_void_lead_to_each_other_with_the_reason(as_, desk):
+    (payment,) = services.order_mark_paid(["M-00102"], **books.paying(desk["root"]))
+    counter = services.payment_void(payment.pk, reason="Paid <twice>", user=desk["root"], request_key=uuid4())
+    for row, other, words in ((payment, counter, "voided by"), (counter, payment, "undoes")):
+        page = as_("root").get(reverse("admin:operations_payment_change", args=[row.pk])).content.decode()
+        there = reverse("admin:operations_payment_change", args=[other.pk])
+        assert re.search(rf'{words} <a [^>]*href="{there}">payment {other.pk}</a>, [^<]*: Paid &lt;twice&gt;', page)
+
+
+@pytest.mark.parametrize(("name", "words"), [("root", "M-00102, Dana Haddad, Dhs 20.00 owed"), ("hielo", None)])
+def test_an_order_to_pay_is_offered_with_its_customer_and_what_it_owes(as_, desk, name, words):
+    """To who is kept to the other store it isn't offered."""
+    if name == "hielo":
+        StoreAccess.objects.create(user=desk["dana"], store="Hielo")
+    query = {"term": "M-00102", "app_label": "operations", "model_name": "payment", "field_name": "order"}
+    found = as_("root" if words else "dana").get(reverse("admin:autocomplete"), query).json()["results"]
+    assert found == ([{"id": "M-00102", "text": words}] if words else [])
