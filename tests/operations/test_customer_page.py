@@ -217,6 +217,8 @@ def test_the_phone_beneath_the_name_rings_the_shown_number(laundry, show, monkey
     assert "tel:" not in show(name="omar") and "777 7777" not in show(name="omar")
     Customer.objects.filter(pk="CC-0001").update(own_phone="", over_phone="x")
     assert "tel:" not in show()
+    Customer.objects.filter(pk="CC-0001").update(own_phone="+0")
+    assert "tel:" not in show(), "nobody can be rung there"
 
 
 def test_who_sees_no_phone_sees_no_correction_of_it(laundry, show):
