@@ -152,9 +152,10 @@ def _report(found: inputs.Upload, check: dict) -> dict:
         | {"change": _signed(m["difference"], word), "more": m["difference"] > 0} for m in check["months"]
     ]  # fmt: skip
     rejected = any(row["rules"] for row in kinds)
+    loud = [_gone(row) for row in kinds if row["many_gone"]] + [_jump(m, word) for m in check["months"] if _jumps(m)]
     together = sum(month["difference"] for month in check["months"])
     return {"kinds": kinds, "months": months, "rejected": rejected, "first": not check["against"],
-            "gone": [_gone(row) for row in kinds if row["many_gone"]],
+            "loud": loud,
             "months_change": _signed(together, word), "formulas": _formulas(check)}  # fmt: skip
 
 
@@ -164,6 +165,16 @@ def _gone(row: dict) -> str:
         f"IMPORTANT: {gone} of the {before} rows of {row['title']} in the last refresh are gone: see whether the "
         "download is whole, and of the same days and stores."
     )
+
+
+def _jumps(month: dict) -> bool:
+    """Does a month that is over move by more than a fifth? A late payment doesn't; a slip of the keyboard does."""
+    return abs(month["difference"]) > (1 - refresh.MUCH_SMALLER) * abs(month["before"])
+
+
+def _jump(month: dict, word: str) -> str:
+    before, after = (formats.with_unit(month[name], "money", word) for name in ("before", "after"))
+    return f"IMPORTANT: {month['label']} is over, and its revenue would go from {before} to {after}: see which order."
 
 
 def _signed(money: float, word: str) -> str:

@@ -244,6 +244,16 @@ def test_the_first_rows_are_shown_and_escaped(as_, live):
 
 
 @pytest.mark.sqlite_suffices
+def test_a_month_that_is_over_and_jumps_is_told_and_asked_about(as_, live):
+    """M-00102 of February at 9,999,999.00 for 20.00; at 20.50 it is no word worth."""
+    shout, question = "IMPORTANT: Feb 2026 is over", "I looked at what is marked IMPORTANT"
+    answer = drop(as_("layla"), {NEWER: orders(m102=exports.ORDERS[102].replace(",20.00,", ",9999999.00,"))})
+    assert shout in text(answer) and question in text(answer)
+    answer = drop(as_("layla"), {NEWER: orders(m102=exports.ORDERS[102].replace(",20.00,", ",20.50,"))})
+    assert shout not in text(answer) and question not in text(answer)
+
+
+@pytest.mark.sqlite_suffices
 def test_a_file_that_lost_a_good_part_of_its_rows_is_told(as_, live):
     answer = drop(as_("layla"), {NEWER: orders(m101=None, m102=None)})
     assert report()["rows"]["orders"]["gone"] == 2
