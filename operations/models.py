@@ -504,6 +504,9 @@ class FollowUp(models.Model):
             raise ValidationError({"order": f"Order {self.order_id} is another customer's: {self.order.customer}."})
 
 
+MOST_DAYS = 3650  # that a level may wait
+
+
 class Level(models.Model):
     """A step of reminding: reached by a customer whose oldest open order is days_from days overdue and who owes
     amount_from or more. Of those reached, the one with the highest position counts."""
@@ -527,6 +530,10 @@ class Level(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self):
+        if self.days_from is not None and self.days_from > MOST_DAYS:
+            raise ValidationError({"days_from": f"At most {MOST_DAYS:,} days (ten years)."})
 
 
 class MessageTemplate(models.Model):

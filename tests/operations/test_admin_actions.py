@@ -551,3 +551,14 @@ def test_an_order_to_pay_is_offered_with_its_customer_and_what_it_owes(as_, desk
     query = {"term": "M-00102", "app_label": "operations", "model_name": "payment", "field_name": "order"}
     found = as_("root" if words else "dana").get(reverse("admin:autocomplete"), query).json()["results"]
     assert found == ([{"id": "M-00102", "text": words}] if words else [])
+
+
+@pytest.mark.parametrize(("days", "words"), [(3650, None), (3651, "At most 3,650 days (ten years).")])
+def test_a_level_waits_ten_years_at_most(as_, desk, days, words):
+    level = Level.objects.first()
+    form = {"name": level.name, "position": level.position, "days_from": days, "amount_from": "0", "active": "on",
+            "channel": level.channel}  # fmt: skip
+    answer = as_("farid").post(url("level", "change", level.pk), form)
+    level.refresh_from_db()
+    assert (level.days_from == days) is (words is None)
+    assert words is None or words in answer.content.decode()
