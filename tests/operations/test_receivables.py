@@ -210,7 +210,8 @@ def test_it_finds_a_corrected_name_and_phone(dana):
     services.correction_save("CC-0001", "name", "Dana Karam", user=dana)
     services.correction_save("CC-0001", "phone", "055 999 8888", user=dana)
     assert ids(dana, search="karam") == ids(dana, search="+971559998888") == ["CC-0001"]
-    assert ids(dana, search="haddad") == ids(dana, search="0500000001") == []
+    assert ids(dana, search="haddad") == []
+    assert ids(dana, search="0500000001") == ["CC-0001"], "the export's phone finds too: it may be who rings"
 
 
 def test_an_order_that_is_sought_stands_alone_in_the_view_by_order(dana):
