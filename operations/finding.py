@@ -31,6 +31,8 @@ _MARK = re.compile(_MARKS)
 _LETTERS, _PLAIN = "ØøŁłĐđİı\u2018\u2019\u02bc\u0060\u00b4", "oollddii" + "'" * 5
 _PAIRS = {"ß": "ss", "ẞ": "ss", "Æ": "ae", "æ": "ae", "Œ": "oe", "œ": "oe"}
 _TO_PLAIN = str.maketrans(dict(zip(_LETTERS, _PLAIN, strict=True)) | _PAIRS)
+# What a number copied out of an Arabic message brings along (messages.py).
+_COPIED = {0: None, 0x2010: "-", 0x2011: "-"} | dict.fromkeys(range(0x2066, 0x206A))
 
 
 def plain(text: str) -> str:
@@ -70,7 +72,7 @@ def _plain_or_none(text: str | None) -> str | None:
 
 def clean(text: str, most: int) -> str:
     """A text as it is sought: without what no database takes, its blanks single, at most so many characters."""
-    return " ".join(text.replace("\x00", "").split())[:most].strip()
+    return " ".join(text.translate(_COPIED).split())[:most].strip()
 
 
 def customer_number(text: str) -> str:

@@ -20,6 +20,7 @@ DANA, OMAR = ["CC-0001"], ["CC-0002"]
     ("Haddad Dana", DANA), ("dana", DANA), ("dana  haddad", DANA), ("dana saleh", []),
     ("cc1", DANA), ("CC-0001", DANA), ("cc 02", OMAR), ("cc9", []),
     ("m102", DANA), ("M 104", DANA), ("h-201", OMAR), ("00102", DANA), ("M-", []),
+    ("\u2066M\u201100102\u2069", DANA),  # copied out of an Arabic message
     ("0500000001", DANA), ("050 000 0002", OMAR), ("+971", DANA + OMAR), ("002", OMAR), ("00 0002", OMAR),
     ("5000", []),  # four digits from the middle of a phone are too few
     ("50000", DANA + OMAR), ("146", []),
