@@ -206,17 +206,15 @@ def _dashboards() -> list:
 def _tab(dashboard, tab) -> tuple:
     """(ask, forget): all that a tab's page reads from the warehouse by month, and emptying what is kept of it."""
     from analytics import queries
-    from analytics.dashboards import frame
+    from analytics.dashboards import blocks, cards, frame
 
     def ask():
-        state = frame.read_state(dashboard, {"tab": tab.slug, "grain": "month"})
-        frame.cards(state)
-        frame.charts(state)
+        state = frame.read_state(dashboard, {"tab": tab.slug, "grain": "month"}, queries.current())
+        cards.cards(state)
+        blocks.charts(state)
+        blocks.tables(state)
 
     def forget():
-        for kept in vars(frame).values():
-            if hasattr(kept, "cache_clear"):
-                kept.cache_clear()
         queries.current()._kept.clear()
 
     return ask, forget
