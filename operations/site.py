@@ -4,9 +4,12 @@ roles.py, and the permissions of people."""
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm as AnyActiveUser
+from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
@@ -49,6 +52,13 @@ class Site(UnfoldAdminSite):
 
     def has_permission(self, request) -> bool:
         return may_enter(request.user)
+
+    @method_decorator(login_not_required)  # as Django's own
+    def login(self, request, extra_context=None):
+        """Who is signed in and may not come in is told so: one more form to sign in with would say nothing."""
+        if request.method == "GET" and request.user.is_authenticated and not may_enter(request.user):
+            raise PermissionDenied
+        return super().login(request, extra_context)
 
     def autocomplete_view(self, request):
         return Choices.as_view(admin_site=self)(request)

@@ -106,6 +106,14 @@ def test_a_stranger_is_asked_to_sign_in(client, db):
     assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/login/")
 
 
+def test_who_may_not_come_in_is_told_so(as_):
+    """No empty form to sign in with for somebody who is signed in."""
+    answer = as_("layla").get(reverse("admin:index"), follow=True)
+    assert answer.status_code == 403
+    assert "Your account doesn't open this page" in answer.content.decode()
+    assert as_("dana").get(reverse("admin:index"), follow=True).status_code == 200
+
+
 def test_groups_are_a_persons_to_edit_once_they_are_there(db):
     desk = Group.objects.get(name="Desk")
     desk.permissions.clear()
