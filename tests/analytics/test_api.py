@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import schemathesis
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as how
 from schemathesis.checks import not_a_server_error
@@ -500,8 +502,19 @@ def fuzz(examples: int, headers: dict) -> set[int]:
     return seen
 
 
+@pytest.fixture
+def kept_open():
+    """A request's end closes no connection, as with Django's own client: the test's transaction is on it."""
+    ends = (request_started, request_finished)
+    for end in ends:
+        end.disconnect(close_old_connections)
+    yield
+    for end in ends:
+        end.connect(close_old_connections)
+
+
 @pytest.fixture(params=["with a token", "without", "kept to a store"])
-def headers(request, people, golden_data, settings) -> dict:
+def headers(request, people, golden_data, settings, kept_open) -> dict:
     settings.API_RATE = "1000000/m"
     settings.ALLOWED_HOSTS = ["*"]
     plain = {"Accept-Encoding": "identity"}  # a WSGI call doesn't unpack what is sent smaller
