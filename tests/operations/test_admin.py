@@ -18,11 +18,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def published(data_dir, people) -> RefreshRun:
+def published(first_refresh) -> RefreshRun:
     """A refresh with one row set aside (an order without a number)."""
     broken = exports.ORDERS | {104: ",1,36319,Moon Walk,2026-02-01,,2026-02-09,,,0,1,9.00,0,,,Ready"}
-    exports.write(data_dir / "exports", orders=broken)
-    return refresh.refresh(trigger="command", user=people["root"])
+    return first_refresh(orders=broken)
 
 
 def url(model: str, page: str = "changelist", *args) -> str:

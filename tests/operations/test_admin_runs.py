@@ -19,10 +19,9 @@ BROKEN = exports.ORDERS | {104: ",1,36319,Moon Walk,2026-02-01,,2026-02-09,,,0,1
 
 
 @pytest.fixture
-def first(data_dir, people) -> RefreshRun:
+def first(first_refresh) -> RefreshRun:
     """A refresh with one row set aside (an order without a number)."""
-    exports.write(data_dir / "exports", orders=BROKEN)
-    return refresh.refresh(trigger="command", user=people["root"])
+    return first_refresh(orders=BROKEN)
 
 
 @pytest.fixture

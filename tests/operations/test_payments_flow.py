@@ -25,9 +25,9 @@ def folder(data_dir):
 
 
 @pytest.fixture
-def live(folder, people) -> RefreshRun:
+def live(first_refresh) -> RefreshRun:
     """The laundry of tests.operations.exports, published: M-00102 owes 20, M-00103 owes 15, all of February."""
-    return run()
+    return first_refresh()
 
 
 @pytest.fixture

@@ -83,10 +83,8 @@ def live(built_laundry, data_dir) -> str:
 
 
 @pytest.fixture
-def published(folder) -> RefreshRun:
-    run = refresh.refresh(trigger="command")
-    assert run.state == "published", run.error
-    return run
+def published(first_refresh) -> RefreshRun:
+    return first_refresh()
 
 
 def orders(**changed: str | None) -> bytes:
