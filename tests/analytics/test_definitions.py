@@ -8,7 +8,7 @@ import pytest
 from analytics import access, handbook
 from analytics.metrics import FORMULA, METRICS, parts_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 
 
 def test_every_metric_has_its_anchor_unit_and_words(as_):

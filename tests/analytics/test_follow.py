@@ -15,6 +15,7 @@ from analytics.queries import Filters, QueryError, by_customer, query, rows
 from tests.conftest import GOLDEN
 from tests.etl.making import Built, exports
 
+pytestmark = pytest.mark.sqlite_suffices
 MONTHS = ("2026-02", "2025-03", "2024-01", "2026-03")  # closed, of the change-over, of the old system, open
 EVERYTHING = Filters()
 ALL = [m for m in METRICS.values() if "month" in m.grains]

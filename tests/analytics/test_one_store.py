@@ -16,7 +16,7 @@ from analytics.dashboards import DASHBOARDS, frame
 from analytics.metrics import METRICS
 from analytics.models import StoreAccess, api_token_make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 
 HIELO, MOON_WALK = "Hielo", "Moon Walk"
 NUMBER = re.compile(r"(?<![\w.,-])\d[\d,]*(?:\.\d+)?")

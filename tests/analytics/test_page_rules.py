@@ -10,7 +10,7 @@ from analytics import access, pages, queries, share
 from analytics.dashboards import DASHBOARDS, frame
 from tests.analytics import reading
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 CALL, LIFETIMES = "/customers/?tab=lifetime", "/customers/list/lifetimes/"
 
 

@@ -16,7 +16,7 @@ from tests.analytics import reading
 from tests.analytics.test_access import CALL
 from tests.conftest import GOLDEN
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 
 

@@ -80,6 +80,12 @@ def see(client):
     return ask
 
 
+@pytest.fixture(autouse=True)
+def without_insights(monkeypatch):
+    """A refresh in these tests looks for no insights, a fifth of its time: tests/analytics does."""
+    monkeypatch.setattr("analytics.enrich.evaluate", lambda con, business: [])
+
+
 @pytest.fixture(scope="session")
 def first_refreshes() -> dict:
     """What `first_refresh` made so far: the exports' rows -> (data folder, rows of the database)."""

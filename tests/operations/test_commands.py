@@ -11,7 +11,7 @@ from operations import refresh
 from operations.models import RefreshRun
 from tests.operations import exports
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 
 
 @pytest.fixture

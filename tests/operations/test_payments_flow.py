@@ -274,7 +274,7 @@ def test_inputs_no_longer_kept_are_a_word_on_the_run(live, pay, data_dir):
 CLEANED_LATER = exports.ORDERS | {102: exports.ORDERS[102].replace("20.00", "21.00")}
 
 
-@pytest.mark.sqlite_suffices
+@pytest.mark.full
 def test_going_back_takes_the_exports_back_but_no_payment(live, pay, folder, monkeypatch):
     pay("M-00102", "5.00")
     refresh.include_payments()
@@ -301,7 +301,7 @@ def test_going_back_takes_the_exports_back_but_no_payment(live, pay, folder, mon
     assert (forward.build_id, money("M-00102"), waiting()) == (left, (21, 12, 9), 0)
 
 
-@pytest.mark.sqlite_suffices
+@pytest.mark.full
 def test_old_rebuilds_for_payments_go(live, pay):
     for _ in range(6):
         pay("M-00102", "1.00")

@@ -482,7 +482,7 @@ def test_there_is_no_way_back_from_the_first_build(folder):
         refresh.rollback("20260101-000000-abcdef")
 
 
-@pytest.mark.sqlite_suffices
+@pytest.mark.full
 def test_old_sets_of_exports_and_their_quarantine_go(folder, data_dir):
     for day in range(1, 8):
         broken = exports.ORDERS | {104: f",1,36319,Moon Walk,2026-02-0{day},,2026-02-09,,,0,1,9.00,0,,,Ready"}

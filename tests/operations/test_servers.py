@@ -142,7 +142,7 @@ def test_the_button_with_redis_and_a_worker(house, serve, redis_url):
     assert house.orders() == house.built_orders()
 
 
-@full_on_postgresql
+@pytest.mark.full
 def test_a_queue_that_cannot_be_reached_is_said_so(house, serve):
     house.environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
     _, page = serve().post("/admin/operations/refreshrun/start/", on="/admin/operations/refreshrun/")
@@ -197,7 +197,7 @@ def test_several_processes_pay_at_once_and_one_at_a_time_refreshes(paying):
     assert all(ended <= begun for (_, ended), (begun, _) in zip(times, times[1:], strict=False)), times
 
 
-@full_on_sqlite
+@pytest.mark.full
 def test_a_server_that_starts_takes_up_a_payment_that_was_left(paying, serve):
     paying.pay("M-00102", "5.00")
     serve()
@@ -219,7 +219,7 @@ def test_a_server_that_is_asked_to_stop_ends_its_refresh_first(paying):
     assert paying.settled("M-00102") == ("5.00", "15.00")
 
 
-@full_on_postgresql
+@pytest.mark.full
 def test_with_redis_a_worker_brings_a_payment_into_the_figures(paying, redis_url):
     paying.environment["REDIS_URL"] = redis_url
     paying.pay("M-00102", "5.00", "queue")
@@ -231,7 +231,7 @@ def test_with_redis_a_worker_brings_a_payment_into_the_figures(paying, redis_url
         _stop([worker])
 
 
-@full_on_postgresql
+@pytest.mark.full
 def test_a_queue_out_of_reach_loses_no_payment(paying):
     paying.environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
     paying.pay("M-00102", "5.00", "queue")

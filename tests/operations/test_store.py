@@ -12,7 +12,7 @@ from operations import refresh, services
 from operations.models import Customer, FollowUp, Order, RefreshRun
 from tests.operations import exports
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 
 CUSTOMERS = exports.CUSTOMERS | {4: "4,Rana Aziz,36319,Moon Walk,2025-03-12,3,,+971 50 000 0004,rana@example.com"}
 ORDERS = {n: row for n, row in exports.ORDERS.items() if n != 103} | {

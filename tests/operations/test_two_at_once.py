@@ -237,6 +237,7 @@ def test_of_two_corrections_the_second_is_refused(desk):
 CHANGED = {1: exports.CUSTOMERS[1].replace("0001,", "0009,")}
 
 
+@full_on_sqlite
 def test_a_refresh_waits_for_an_edit_and_keeps_it(desk):
     """The edit is under way, not committed, when the refresh wants to write the same customer and orders."""
     exports.write(desk.root / "exports", customers=exports.CUSTOMERS | CHANGED, orders=ORDERS, day="2026-03-06")

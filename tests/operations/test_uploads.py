@@ -174,7 +174,7 @@ def test_a_changed_item_line_is_one_change(as_, live, data_dir):
     assert report()["rows"]["items"] == {"new": 1, "changed": 1, "gone": 1, "before": 4}
 
 
-@pytest.mark.sqlite_suffices
+@pytest.mark.full
 def test_the_same_rows_in_other_formats_change_nothing(as_, golden_build, settings, tmp_path):
     """The golden exports as XLSX, Parquet and JSON: dates, money and IDs read the same."""
     data = tmp_path / "data"
@@ -798,7 +798,7 @@ def test_with_a_key_nothing_plain_stays(as_, sealed, settings):
     assert list(inputs.MEMORY.iterdir()) == []
 
 
-@pytest.mark.sqlite_suffices
+@pytest.mark.full
 def test_with_another_key_the_exports_folder_counts_again(as_, sealed, settings):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
