@@ -192,9 +192,9 @@ CALL = json.dumps({
 
 
 def figures_in(response) -> bool:
-    """Does an answer carry money, a customer or a spreadsheet? (A random token may hold any three letters.)"""
+    """Does an answer carry money, a customer or a spreadsheet? Words, for a random token may hold any three letters."""
     content = b"".join(response.streaming_content) if response.streaming else response.content
-    return re.search(rb'Dhs[ \d]|CC-\d{4}|"revenue"|PK\x03\x04', content) is not None
+    return re.search(rb'\bDhs(?: |\\u00a0|\xc2\xa0|&nbsp;)|\bCC-\d{4}\b|"revenue"|PK\x03\x04', content) is not None
 
 
 def test_a_stranger_gets_nothing(client, golden_data):
