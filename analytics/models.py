@@ -174,3 +174,131 @@ def api_token_revoke(token: ApiToken) -> None:
     """It never counts again; revoked already: as it is."""
     ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
     token.refresh_from_db()
+
+
+# --- Alerts, reports and targets: who is told what, and what is aimed at --------------------------------------------
+
+
+class AlertRule(models.Model):
+    """When somebody is to be told: of a figure that a person chose, or one of the four that came with the house."""
+
+    class Kind(models.TextChoices):
+        METRIC = "metric", "a figure"
+        REFRESH_FAILED = "refresh_failed", "a refresh failed"
+        REFRESH_LATE = "refresh_late", "the figures are late"
+        QUARANTINE = "quarantine", "rows were set aside"
+        CLOSED_MONTH = "closed_month", "a closed month's revenue moved"
+
+    class Condition(models.TextChoices):
+        ABOVE = "above", "is above"
+        BELOW = "below", "is below"
+        CHANGE = "change", "changes by more than"  # on the period before, either way, in %
+        MISSING = "missing", "is missing"
+
+    class Grain(models.TextChoices):
+        WEEK = "week", "week"
+        MONTH = "month", "month"
+
+    kind = models.CharField("about", max_length=20, choices=Kind, default=Kind.METRIC, editable=False)
+    name = models.CharField("name", max_length=100)
+    metric = models.CharField("figure", max_length=60, blank=True)
+    split = models.CharField("one by one for each", max_length=40, blank=True)
+    store = models.CharField("only the store", max_length=100, blank=True)
+    grain = models.CharField("of a closed", max_length=10, choices=Grain, default=Grain.MONTH)
+    condition = models.CharField("when it", max_length=10, choices=Condition, default=Condition.BELOW)
+    limit = models.DecimalField("limit", max_digits=14, decimal_places=4, null=True, blank=True)
+    people = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, blank=True, related_name="+", verbose_name="who is told",
+        help_text="Nobody chosen: everybody of Management.",
+    )  # fmt: skip
+    by_mail = models.BooleanField("by e-mail", default=True)
+    by_slack = models.BooleanField("in Slack", default=True, help_text="Where the installation has a webhook.")
+    paused = models.BooleanField("paused", default=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", editable=False,
+        verbose_name="made by",
+    )  # fmt: skip
+    created_at = models.DateTimeField("made", default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["kind", "name", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(name=""), name="alert_rule_has_a_name", violation_error_message="Give the rule a name."
+            ),
+            models.CheckConstraint(condition=~Q(kind="metric") | ~Q(metric=""), name="alert_rule_of_a_figure_names_it"),
+            models.UniqueConstraint(fields=["kind"], condition=~Q(kind="metric"), name="alert_rule_built_in_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AlertEvent(models.Model):
+    """A rule that was met: once a rule and period, whatever happens after. `period`: 2026-02, 2026-W07, or what a
+    built-in rule counts by (a day, a set of exports)."""
+
+    rule = models.ForeignKey(AlertRule, models.CASCADE, related_name="events", verbose_name="rule")
+    period = models.CharField("period", max_length=100)
+    headline = models.CharField("headline", max_length=300)
+    detail = models.TextField("detail", blank=True)
+    figures = models.JSONField("figures", default=list, blank=True)
+    url = models.CharField("page", max_length=500, blank=True)
+    build_id = models.CharField("build", max_length=100, blank=True)
+    at = models.DateTimeField("at", default=timezone.now)
+
+    class Meta:
+        verbose_name = "alert"
+        ordering = ["-at", "-pk"]
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["rule", "period"], name="alert_once_a_rule_and_period")]
+
+    def __str__(self) -> str:
+        return self.headline
+
+
+class ReportMail(models.Model):
+    """Who gets the board report of a closed week or month: one row each, made with the house."""
+
+    class Grain(models.TextChoices):
+        WEEK = "week", "every week"
+        MONTH = "month", "every month"
+
+    grain = models.CharField("which", max_length=10, choices=Grain, unique=True, editable=False)
+    people = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, blank=True, related_name="+", verbose_name="who gets it",
+        help_text="Nobody chosen: everybody of Management.",
+    )  # fmt: skip
+    by_slack = models.BooleanField("its insights in Slack", default=True)
+    paused = models.BooleanField("paused", default=False)
+
+    class Meta:
+        verbose_name = "report by mail"
+        verbose_name_plural = "reports by mail"
+        ordering = ["grain"]
+        default_permissions = ("view", "change")
+
+    def __str__(self) -> str:
+        return f"The board report, {self.get_grain_display()}"
+
+
+class Target(models.Model):
+    """What a metric is to reach in a month: of the whole business, or of one store."""
+
+    metric = models.CharField("figure", max_length=60)
+    month = models.CharField("month", max_length=7, help_text="2026-02")
+    store = models.CharField("only the store", max_length=100, blank=True)
+    value = models.DecimalField("target", max_digits=14, decimal_places=4)
+
+    class Meta:
+        ordering = ["-month", "metric", "store"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["metric", "month", "store"], name="target_once",
+                violation_error_message="There is a target of this figure, month and store already.",
+            ),
+            models.CheckConstraint(condition=Q(value__gt=0), name="target_is_above_0"),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.metric}, {self.month}{f', {self.store}' if self.store else ''}"

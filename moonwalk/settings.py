@@ -20,6 +20,8 @@ env = environ.Env(
     ALLOWED_HOSTS=(list, ["127.0.0.1", "localhost", "[::1]"]),
     CSRF_TRUSTED_ORIGINS=(list, []),
     LOG_LEVEL=(str, "INFO"),
+    LOG_FORMAT=(str, "plain"),
+    SENTRY_DSN=(str, ""),
     REDIS_URL=(str, ""),
     EMAIL_URL=(str, ""),
     DEFAULT_FROM_EMAIL=(str, ""),
@@ -32,6 +34,12 @@ env = environ.Env(
     MOONWALK_HASHED_STATIC=(bool, False),
     MOONWALK_SHARE_ORIGINS=(list, []),
     MOONWALK_UPLOAD_MB=(int, 100),
+    MOONWALK_SITE_URL=(str, ""),
+    MOONWALK_SLACK_WEBHOOK=(str, ""),
+    MOONWALK_NOTION_TOKEN=(str, ""),
+    MOONWALK_NOTION_PAGE=(str, ""),
+    MOONWALK_NOTION_URL=(str, "https://api.notion.com"),
+    MOONWALK_BACKUP_KEY=(str, ""),
 )
 # A .env file beside manage.py; MOONWALK_ENV_FILE names another one, or none when it is empty.
 ENV_FILE = os.environ.get("MOONWALK_ENV_FILE", str(BASE_DIR / ".env"))
@@ -92,6 +100,12 @@ HTTPS = env("MOONWALK_HTTPS")
 SHARE_ORIGINS = env("MOONWALK_SHARE_ORIGINS")
 API_RATE = env("MOONWALK_API_RATE")
 UPLOAD_BYTES = env("MOONWALK_UPLOAD_MB") * 2**20
+SITE_URL = env("MOONWALK_SITE_URL").rstrip("/") or "http://127.0.0.1:8000"  # what links in messages begin with
+SLACK_WEBHOOK = env("MOONWALK_SLACK_WEBHOOK")
+NOTION_TOKEN = env("MOONWALK_NOTION_TOKEN")
+NOTION_PAGE = env("MOONWALK_NOTION_PAGE")
+NOTION_URL = env("MOONWALK_NOTION_URL").rstrip("/")
+BACKUP_KEY = env("MOONWALK_BACKUP_KEY")
 
 # --- Apps and middleware -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -108,6 +122,7 @@ INSTALLED_APPS = [
     "django_plotly_dash",
     "ninja",  # the page that shows what the API can do
     "auditlog",  # who changed what, when, from where
+    "django_celery_beat",  # the schedules
     "analytics",
     "operations",
 ]
@@ -296,6 +311,7 @@ CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True  # what a task did is in the database
 CELERY_TASK_TIME_LIMIT = 3600
 CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 

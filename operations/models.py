@@ -661,6 +661,9 @@ class RefreshRun(models.Model):
         BUTTON = "button", "button"
         UPLOAD = "upload", "uploaded files"
         SCHEDULE = "schedule", "every morning"
+        WATCH = "watch", "new exports in the folder"
+        RETRY = "retry", "one that broke off"
+        RELEASE = "release", "a held build, published"
         ROLLBACK = "rollback", "return to an earlier build"
         PAYMENTS = "payments", "payments recorded here"
 
@@ -669,6 +672,9 @@ class RefreshRun(models.Model):
         RUNNING = "running", "running"
         PUBLISHING = "publishing", "publishing"  # the database is synced, the pointer not yet moved
         PUBLISHED = "published", "published"
+        HELD = "held", "held: a person decides"  # its build is kept, and nothing of it was seen by anybody
+        RELEASED = "released", "held, then published"  # the run that published it is of its own
+        DISCARDED = "discarded", "held, then discarded"
         CHECKED = "checked", "checked only"  # a dry run that went through
         NOTHING_NEW = "nothing_new", "nothing new"
         REFUSED = "refused", "refused"  # bad input: the message says what to do
@@ -698,6 +704,16 @@ class RefreshRun(models.Model):
     warnings = models.JSONField("warnings", default=list, blank=True)
     error = models.TextField("what went wrong", blank=True)
     manifest = models.JSONField("manifest", default=dict, blank=True)
+    retry_of = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="retries", verbose_name="again for"
+    )
+    # Of a held build: [{"month", "label", "metric", "before", "after"}], and who decided what became of it.
+    moved = models.JSONField("what moved", default=list, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name="decided by"
+    )
+    decided_at = models.DateTimeField("decided", null=True, blank=True)
+    followed_up = models.BooleanField("alerts judged, deliveries recorded", default=False, editable=False)
 
     class Meta:
         verbose_name = "refresh"
@@ -712,7 +728,12 @@ class RefreshRun(models.Model):
             models.CheckConstraint(condition=Q(progress__lte=100), name="run_progress_is_a_percentage"),
             models.CheckConstraint(
                 condition=Q(state__in=["queued", "running", "publishing"], finished_at__isnull=True)
-                | Q(state__in=["published", "checked", "nothing_new", "refused", "failed"], finished_at__isnull=False),
+                | Q(
+                    state__in=[
+                        "published", "held", "released", "discarded", "checked", "nothing_new", "refused", "failed",
+                    ],
+                    finished_at__isnull=False,
+                ),
                 name="run_is_finished_or_under_way",
             ),
         ]
@@ -752,3 +773,120 @@ class RefreshLock(models.Model):
 
     def __str__(self) -> str:
         return self.holder or "free"
+
+
+class Duty(models.Model):
+    """What a schedule owes at a moment: one row, done once however often it is asked for, and asked for until it is.
+
+    The clock makes it when the moment has come (operations/duties.py), the queue carries it out. A lost queue or worker
+    loses nothing: the clock looks for rows that nobody has done.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting"
+        RUNNING = "running", "under way"
+        DONE = "done", "done"
+        FAILED = "failed", "given up"
+
+    name = models.CharField("duty", max_length=60)
+    due_at = models.DateTimeField("due")
+    state = models.CharField("state", max_length=10, choices=State, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField("attempts", default=0)
+    next_attempt_at = models.DateTimeField("next attempt")
+    claimed_at = models.DateTimeField("last begun", null=True, blank=True)
+    done_at = models.DateTimeField("done at", null=True, blank=True)
+    outcome = models.CharField("what came of it", max_length=500, blank=True)
+
+    class Meta:
+        verbose_name_plural = "duties"
+        ordering = ["-due_at", "name"]
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["state", "next_attempt_at"], name="duty_by_state")]
+        constraints = [
+            models.UniqueConstraint(fields=["name", "due_at"], name="duty_once_a_moment"),
+            models.CheckConstraint(
+                condition=Q(state="done", done_at__isnull=False) | ~Q(state="done") & Q(done_at__isnull=True),
+                name="duty_is_done_at_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.get_state_display()}"
+
+
+class DeliveryKind(models.TextChoices):
+    MAIL = "mail", "e-mail"
+    SLACK = "slack", "Slack"
+    NOTION = "notion", "Notion"
+
+
+class DeliveryState(models.TextChoices):
+    WAITING = "waiting", "waiting"
+    SENDING = "sending", "being sent"
+    SENT = "sent", "sent"
+    FAILED = "failed", "given up"
+
+
+class Delivery(models.Model):
+    """Something that leaves the house: an e-mail, a message to Slack, a push to Notion. Recorded first, then sent,
+    again and again until it arrived or is given up; a person may have it sent again."""
+
+    Kind, State = DeliveryKind, DeliveryState
+
+    key = models.CharField("key", max_length=200, unique=True, help_text="What is recorded twice is sent once.")
+    kind = models.CharField("by", max_length=10, choices=DeliveryKind)
+    about = models.CharField("about", max_length=200)
+    recipient = models.CharField("to", max_length=320, blank=True)
+    content = models.JSONField("content", default=dict, blank=True)
+    run = models.ForeignKey(
+        RefreshRun, models.SET_NULL, null=True, blank=True, related_name="deliveries", verbose_name="refresh"
+    )
+    event = models.ForeignKey(
+        "analytics.AlertEvent", models.SET_NULL, null=True, blank=True, related_name="deliveries", verbose_name="alert"
+    )
+    state = models.CharField("state", max_length=10, choices=DeliveryState, default=DeliveryState.WAITING)
+    attempts = models.PositiveSmallIntegerField("attempts", default=0)
+    next_attempt_at = models.DateTimeField("next attempt", null=True, blank=True)
+    claimed_at = models.DateTimeField("last begun", null=True, blank=True)
+    last_error = models.CharField("last error", max_length=500, blank=True)
+    created_at = models.DateTimeField("recorded", auto_now_add=True)
+    sent_at = models.DateTimeField("sent at", null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        ordering = ["-created_at", "-pk"]
+        default_permissions = ("view", "change")  # change: to send it again
+        indexes = [
+            models.Index(fields=["state", "next_attempt_at"], name="delivery_by_state"),
+            models.Index(fields=["-created_at", "-id"], name="delivery_by_time"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="sent", sent_at__isnull=False) | ~Q(state="sent") & Q(sent_at__isnull=True),
+                name="delivery_is_sent_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["waiting", "sending"]) | Q(next_attempt_at__isnull=False),
+                name="delivery_under_way_has_a_next_attempt",
+            ),
+            _one_of("kind", DeliveryKind.choices, "delivery_kind"),
+            _one_of("state", DeliveryState.choices, "delivery_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.about}, {self.get_state_display()}"
+
+
+class NotionObject(models.Model):
+    """What was made in Notion, so that the next push finds it: our key -> its id there, and a hash of what it says."""
+
+    key = models.CharField(max_length=200, primary_key=True)
+    notion_id = models.CharField(max_length=64)
+    content_hash = models.CharField(max_length=64, blank=True)
+    pushed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key
