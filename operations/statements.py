@@ -5,11 +5,8 @@ like is in statement.typ, which gets every text as data. Arabic statements have 
 till slips and CLDR's ar-AE do: an amount, IBAN or order number reads the same on the slip, in the bank's app and here.
 """
 
-import json
 import logging
 import re
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +19,7 @@ from django.db.models import Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from analytics import exports
+from analytics import exports, typeset
 from analytics.dashboards import frame
 from analytics.receivables import DAYS, LAST_DAYS, bucket_of
 from analytics.tables import Column, Table
@@ -36,8 +33,7 @@ FOLDER = Path(__file__).parent
 LANGUAGES = ("en", "ar")
 NOTHING = Decimal("0.00")
 MOST = 200  # statements in one PDF: some seconds of work
-SECONDS = 120  # a server that is as busy as that has other worries
-# Latin, Greek and Cyrillic stand in typst's own Libertinus, Arabic in the Amiri beside this file. What neither has is
+# Latin, Greek and Cyrillic stand in typst's own Libertinus, Arabic in the Amiri of analytics/fonts. What neither has is
 # looked for among the server's own fonts.
 FONTS = {"en": ["Libertinus Serif", "Amiri"], "ar": ["Amiri", "Libertinus Serif"]}
 UNBROKEN, PIECE = 24, 12  # a word longer than the one may break every so many letters of the other
@@ -347,27 +343,13 @@ def statements_pdf(statements: Sequence[Statement], business: Business, two_side
 
 
 def _typeset(data: dict) -> bytes:
-    """The PDF of what statement.typ gets as data, by a process of its own (typeset.py says why). Refused where that
-    process fails or takes too long; the log says how."""
-    text = json.dumps(data, ensure_ascii=False)
-    asked = {
-        "data": data,
-        # Tags are for screen readers. Many statements are for the printer, and tags take ten times as long.
-        "tags": len(data["statements"]) == 1,
-        # Looked for only when a letter isn't in our fonts: on some servers there are thousands.
-        "system_fonts": any(c > "\u06ff" and not "\u2000" <= c <= "\u2bff" for c in text),
-    }
+    """The PDF of what statement.typ gets as data. Refused where it can't be made; the log says how."""
+    # Many statements are for the printer: no screen reader needs the tags.
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", FOLDER / "typeset.py"], input=json.dumps(asked).encode(), capture_output=True,
-            timeout=SECONDS, check=True,
-        )  # fmt: skip
-    except (subprocess.SubprocessError, OSError) as error:
-        # How it ended, and no more: what the other process says has people's names in it.
-        how = getattr(error, "returncode", None) or type(error).__name__
-        log.error("a statement could not be made: the other process ended with %s", how)
+        return typeset.pdf(FOLDER / "statement.typ", data, tags=len(data["statements"]) == 1)
+    except typeset.NotTypeset as error:
+        log.error("a statement could not be made: the other process ended with %s", error)
         raise Refused("The statement could not be made. Try again in a minute.") from None
-    return done.stdout
 
 
 def _name(customer: Party) -> str:

@@ -786,7 +786,7 @@ def typesetter(request, monkeypatch):
             raise subprocess.TimeoutExpired(command, 120)
         raise subprocess.CalledProcessError(1, command, b"", b"error: Dana Haddad")
 
-    monkeypatch.setattr("operations.statements.subprocess.run", broken)
+    monkeypatch.setattr("analytics.typeset.subprocess.run", broken)
 
 
 def test_a_statement_that_breaks_off_says_so_and_nothing_of_whom(desk, typesetter, caplog):
