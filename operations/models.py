@@ -790,6 +790,7 @@ class Duty(models.Model):
 
     name = models.CharField("duty", max_length=60)
     due_at = models.DateTimeField("due")
+    noticed_at = models.DateTimeField("noticed", help_text="After an outage much later than it was due.")
     state = models.CharField("state", max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField("attempts", default=0)
     next_attempt_at = models.DateTimeField("next attempt")
@@ -812,6 +813,24 @@ class Duty(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.get_state_display()}"
+
+
+class FolderWatch(models.Model):
+    """One row, number 1: what the watch over the exports folder saw last and which set of exports it had refreshed
+    from last (operations/watch.py)."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    seen = models.JSONField(default=dict)  # file name -> [size in bytes, time of its last change in ns]
+    seen_at = models.DateTimeField(null=True)  # since when it looks like this
+    tried = models.JSONField(default=dict)  # the same, of the set that was last done with
+    hashes = models.JSONField(default=dict)  # kind of export -> sha256, of that set
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="folder_watch_is_one_row")]
+
+    def __str__(self) -> str:
+        return "the exports folder"
 
 
 class DeliveryKind(models.TextChoices):

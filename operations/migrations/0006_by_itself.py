@@ -76,6 +76,12 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=60, verbose_name="duty")),
                 ("due_at", models.DateTimeField(verbose_name="due")),
                 (
+                    "noticed_at",
+                    models.DateTimeField(
+                        help_text="After an outage much later than it was due.", verbose_name="noticed"
+                    ),
+                ),
+                (
                     "state",
                     models.CharField(
                         choices=[
@@ -307,6 +313,22 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("state__in", ["waiting", "sending", "sent", "failed"])), name="delivery_state"
             ),
+        ),
+        migrations.CreateModel(
+            name="FolderWatch",
+            fields=[
+                ("id", models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("seen", models.JSONField(default=dict)),
+                ("seen_at", models.DateTimeField(null=True)),
+                ("tried", models.JSONField(default=dict)),
+                ("hashes", models.JSONField(default=dict)),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="folder_watch_is_one_row")
+                ],
+            },
         ),
         migrations.RunPython(followed_up_before, migrations.RunPython.noop),
     ]
