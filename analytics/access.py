@@ -59,6 +59,7 @@ PAGES = {
         Page("desk", "Customers and orders", "admin:operations_order_changelist", about="Look somebody up."),
         Page("upload", "Upload exports", "upload", about="Newer files from CleanCloud, looked at first.", whole=True),
         Page("customer", "Customer", "customer", menu=False),  # one customer: reached by following a figure
+        Page("settings", "Administration", "admin:index", menu=False),  # what is aimed at
         Page("api", "API", "api", menu=False),
         Page("definitions", "Definitions", "definitions", menu=False),
         Page("guides", "Guides", "guides", menu=False),
@@ -66,14 +67,15 @@ PAGES = {
 }
 # Words and no figures: for everybody who is signed in, with or without a role.
 FOR_ALL = ("definitions", "guides")
-# What each role may open. "desk" is the customer and order lists, which live in the admin.
+# What each role may open. "desk" is the customer and order lists, which live in the admin; "settings" its own lists.
 ROLES = {
-    "Management": ("executive", "customers", "operations", "finance", "receivables", "upload", "customer", "api"),
+    "Management": ("executive", "customers", "operations", "finance", "receivables", "upload", "settings", "customer",
+                   "api"),
     "Sales": ("executive", "customers", "customer", "api"),
     "Operations": ("executive", "operations", "customer", "api"),
     "Finance": ("executive", "finance", "receivables", "desk", "upload", "customer", "api"),
     "Desk": ("receivables", "desk", "customer"),
-}
+}  # fmt: skip
 # Who works with customers sees how to reach them. The dispatcher rings at a door and writes no e-mails.
 CONTACTS = {
     "Management": ("phone", "email"),

@@ -23,8 +23,10 @@ ROOMS = {
     },
     "Reminding": {"operations.Level": "stairs", "operations.MessageTemplate": "edit_note"},
     "Figures": {
-        "operations.RefreshRun": "autorenew", "analytics.ShareLink": "link", "analytics.ApiToken": "key",
+        "operations.RefreshRun": "autorenew", "analytics.Target": "flag", "analytics.ShareLink": "link",
+        "analytics.ApiToken": "key",
     },
+    "By itself": {"analytics.AlertEvent": "notifications", "analytics.AlertRule": "rule"},
     "People": {"auth.User": "group", "auth.Group": "badge", "auditlog.LogEntry": "history"},
 }  # fmt: skip
 TITLES = {"auditlog.LogEntry": "Audit trail", "auth.User": "People", "auth.Group": "Roles"}
@@ -33,7 +35,7 @@ PAGE_ICONS = {"receivables": "call", "upload": "upload_file"}
 
 def may_enter(user) -> bool:
     """Active people whose role has its work here, without a tick on top; and whom an administrator made staff."""
-    return user.is_active and (user.is_staff or can_see(user, "desk"))
+    return user.is_active and (user.is_staff or can_see(user, "desk") or can_see(user, "settings"))
 
 
 class SignIn(AuthenticationForm):

@@ -79,13 +79,18 @@ def test_the_rights_of_the_desk_and_of_the_books():
         "delete_messagetemplate",
     }  # fmt: skip
     assert rights("Desk") <= rights("Finance")
-    assert rights("Management") == rights("Sales") == rights("Operations") == set()
+    assert rights("Sales") == rights("Operations") == set()
+
+
+def test_the_rights_of_management():
+    assert rights("Management") == {n for some in roles.GENERATIONS["Management"].values() for n in some}
+    assert rights("Management") >= {"view_target", "add_target", "change_target", "delete_target"}
 
 
 def test_every_right_named_is_there():
     """A misspelt one would be left out without a word."""
     names = {n for generations in roles.GENERATIONS.values() for some in generations.values() for n in some}
-    found = Permission.objects.filter(content_type__app_label="operations", codename__in=names)
+    found = Permission.objects.filter(content_type__app_label__in=roles.APPS, codename__in=names)
     assert {p.codename for p in found} == names
 
 
