@@ -409,6 +409,21 @@ def test_a_person_may_ask_only_so_often(ask, settings, people, client):
     assert client.get("/api/v1/health").status_code == 200
 
 
+def test_an_address_that_is_not_there_is_said_in_json(as_, client):
+    addresses = ("/api/v1/metric", "/api/v1/customers", "/api/v1/x/y/")
+    assert [client.post(address).status_code for address in addresses] == [401, 401, 401]
+    for answer in [as_("layla").get(address) for address in addresses]:
+        assert (answer.status_code, answer.json().keys()) == (404, {"detail"})
+
+
+def test_without_redis_the_api_answers_and_counts_nobody(ask, settings):
+    from moonwalk.cache import redis_caches
+
+    settings.CACHES = redis_caches("redis://127.0.0.1:1/0")  # nothing listens there
+    settings.API_RATE = "1/m"
+    assert [ask("layla", "metrics").status_code for _ in range(3)] == [200, 200, 200]
+
+
 @pytest.mark.parametrize("text", ["", "fast", "0/m", "10/", "-1/m", "10/0m"])
 def test_a_rate_that_cannot_be_read_is_an_error(text):
     with pytest.raises(ImproperlyConfigured, match="MOONWALK_API_RATE"):
