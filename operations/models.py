@@ -714,6 +714,7 @@ class RefreshRun(models.Model):
     )
     decided_at = models.DateTimeField("decided", null=True, blank=True)
     followed_up = models.BooleanField("alerts judged, deliveries recorded", default=False, editable=False)
+    follow_at = models.DateTimeField(null=True, blank=True, editable=False)  # when what failed of it is tried again
 
     class Meta:
         verbose_name = "refresh"

@@ -142,6 +142,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="refreshrun",
+            name="follow_at",
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="refreshrun",
             name="followed_up",
             field=models.BooleanField(default=False, editable=False, verbose_name="alerts judged, deliveries recorded"),
         ),
