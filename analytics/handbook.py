@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from analytics import access
 from analytics.docs import FACTS_TITLE, METRICS_HEAD, SECTIONS
-from analytics.metrics import FACTS, FORMULA, METRICS, Metric
+from analytics.metrics import FACTS, FORMULA, METRICS, SPLIT_WORDS, Metric
 
 DOCS = settings.BASE_DIR / "docs"
 # The guides, by their names in addresses: the file in docs, and the page of access.PAGES that it is about.
@@ -23,10 +23,6 @@ GUIDES = {page: (f"personas/{page}.md", page) for page in ("executive", "custome
 }
 UNITS = {
     "count": "a number", "money": "money", "share": "a share, in %", "days": "days", "ratio": "a plain number",
-}  # fmt: skip
-SPLITS = {
-    "store": "store", "area": "area", "source": "system", "payment_type": "payment method",
-    "item_category": "item category", "service_type": "service",
 }  # fmt: skip
 _PART = re.compile(r"\{(previous\.)?(\w+)\}")
 _OVER = re.compile(r"::DOUBLE / nullif\((.*), 0\)$")
@@ -63,7 +59,7 @@ def _definition(metric: Metric) -> dict:
         "about": metric.description,
         "formula": [(text, f"#{part}" if part else "") for text, part in formula(metric.name)],
         "grains": grains,
-        "splits": ", ".join(SPLITS[s] for s in metric.splits),
+        "splits": ", ".join(SPLIT_WORDS[s] for s in metric.splits),
         "better": {"up": "more is better", "down": "less is better"}.get(metric.better or "", ""),
         "whole": metric.whole,
         "old": metric.legacy_has_none,

@@ -13,6 +13,10 @@ GRAINS = ("day", "week", "month", "quarter")
 SALES_SPLITS = ("store", "area", "source", "payment_type")
 ITEM_SPLITS = ("store", "area", "item_category", "service_type")
 CUSTOMER_SPLITS = ("store", "area", "source")
+SPLIT_WORDS = {
+    "store": "store", "area": "area", "source": "system", "payment_type": "payment method",
+    "item_category": "item category", "service_type": "service",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

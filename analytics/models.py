@@ -16,6 +16,7 @@ from django.db.models.functions import Length
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from analytics.metrics import METRICS, SPLIT_WORDS
 from etl.business import load_business
 from etl.errors import BusinessError
 
@@ -232,6 +233,56 @@ class AlertRule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def built_in(self) -> bool:
+        return self.kind != self.Kind.METRIC
+
+    def clean(self) -> None:
+        """A rule that could never be judged isn't kept. Errors are by field, in sentences."""
+        if self.kind == self.Kind.REFRESH_FAILED:
+            self.limit = None
+        elif self.built_in:
+            self._needs_a_limit(above_0=True)
+        else:
+            self._clean_figure()
+        if not (self.by_mail or self.by_slack):
+            raise ValidationError({"by_mail": "Choose e-mail, Slack or both: without either nobody is told."})
+
+    def _clean_figure(self) -> None:
+        metric = METRICS.get(self.metric)
+        if metric is None:
+            raise ValidationError({"metric": f"There is no figure “{self.metric}”: choose one of the list."})
+        if self.grain not in metric.grains:
+            raise ValidationError({"grain": f"{metric.label} is counted by month alone: choose a closed month."})
+        if self.split and self.split not in metric.splits:
+            said = f"{metric.label} isn't counted by {SPLIT_WORDS.get(self.split, self.split)}"
+            known = ", ".join(SPLIT_WORDS[s] for s in metric.splits) or "none"
+            raise ValidationError({"split": f"{said}: choose {known}{', or none' if metric.splits else ''}."})
+        if self.store:
+            self._clean_store(metric)
+        if self.condition == self.Condition.MISSING:
+            self.limit = None
+        else:
+            self._needs_a_limit(above_0=self.condition == self.Condition.CHANGE)
+
+    def _clean_store(self, metric) -> None:
+        if metric.whole:
+            raise ValidationError({"store": f"{metric.label} is a figure of the whole business: leave the store open."})
+        if self.split == "store":
+            raise ValidationError({"store": "Choose one store, or one by one for each store, not both."})
+        try:
+            known = store_names()
+        except BusinessError as error:
+            raise ValidationError({"store": f"The business file can't be read: {error}"}) from None
+        if self.store not in known:
+            raise ValidationError({"store": f"There is no store “{self.store}”: choose one of {', '.join(known)}."})
+
+    def _needs_a_limit(self, above_0: bool) -> None:
+        if self.limit is None:
+            raise ValidationError({"limit": "Say from which value on somebody is to be told."})
+        if above_0 and self.limit <= 0:
+            raise ValidationError({"limit": "Choose a limit above 0."})
 
 
 class AlertEvent(models.Model):

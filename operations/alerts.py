@@ -1,0 +1,420 @@
+"""Alerts: which rules are judged when, the events that come of it, and who is told.
+
+judge(run)               after a refresh: the house's own rules for how it ended, then every rule of a figure
+check_freshness(due_at)  hourly: are the figures late?
+now_said(rule)           what a rule would say now, for its page
+
+A rule tells once a period, whatever happens after: an event is a row with a unique key, written in one transaction with
+the deliveries that tell of it, so that it may be judged as often as it takes. A rule that was changed meanwhile is
+judged on the next period: what was told stands.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.apps import apps
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from analytics.formats import number
+from analytics.models import AlertEvent, AlertRule
+from etl.errors import MoonwalkError
+from operations.models import RefreshRun
+
+if TYPE_CHECKING:
+    from analytics.queries import Snapshot
+
+log = logging.getLogger(__name__)
+
+Kind, State = AlertRule.Kind, RefreshRun.State
+# What comes with the house: kind -> name, limit.
+BUILT_IN = {
+    Kind.REFRESH_FAILED: ("A refresh failed", None),
+    Kind.REFRESH_LATE: ("The figures are late", Decimal(26)),  # hours: a day, and two for a refresh that takes its time
+    Kind.QUARANTINE: ("Rows were set aside", Decimal("0.5")),  # % of the rows of a file
+    Kind.CLOSED_MONTH: ("A closed month's revenue moved", Decimal(1)),  # %
+}
+# Who may be told, by a page of access.PAGES that they may open: how a refresh went is no figure, anybody's to know.
+ANYBODY, FIGURES = "guides", "executive"
+PATIENCE = timedelta(hours=1)  # a refresh that is under way so long is no reason to wait with saying that it is late
+MOST_LINES = 8  # of what moved, in a message: all of it stands on the run's page
+_STEP = re.compile(r" at step \w+")
+
+
+def make_rules(sender=None, **kwargs) -> None:
+    """The house's own rules, after every migrate: one that is there already is a person's to set."""
+    model = apps.get_model("analytics", "AlertRule")
+    for kind, (name, limit) in BUILT_IN.items():
+        model.objects.get_or_create(kind=kind, defaults={"name": name, "limit": limit})
+
+
+# Telling -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Word:
+    """What there is to tell. period: what it counts by, once a rule; page, store: whoever may see these is told; lines:
+    (label, value); url: a path of this site."""
+
+    period: str
+    headline: str
+    detail: str
+    url: str
+    page: str
+    store: str = ""
+    lines: tuple = ()
+    figures: tuple = ()
+
+
+def tell(rule: AlertRule, word: Word, run: RefreshRun | None = None, build_id: str = "") -> AlertEvent | None:
+    """Write the event down and have everybody told who is to be; None when this rule and period was told before, or the
+    rule is paused."""
+    from operations import audience
+
+    if rule.paused:
+        return None
+    with transaction.atomic():
+        event, new = AlertEvent.objects.get_or_create(
+            rule=rule,
+            period=word.period[:100],
+            defaults={
+                "headline": word.headline[:300], "detail": word.detail, "figures": list(word.figures),
+                "url": word.url[:500], "build_id": build_id,
+            },
+        )  # fmt: skip
+        if not new:
+            return None
+        audience.tell(
+            audience.people(rule.people.all(), word.page, word.store),
+            key=f"alert {rule.pk} {event.period}", about=f"Alert: {rule.name}", subject=word.headline[:300],
+            text=word.detail, lines=word.lines, url=word.url, run=run, event=event, mail=rule.by_mail,
+            slack=rule.by_slack,
+        )  # fmt: skip
+    log.info("rule %s was met: event %s", rule.pk, event.pk)
+    return event
+
+
+def _rule(kind: str) -> AlertRule | None:
+    return AlertRule.objects.filter(kind=kind, paused=False).first()
+
+
+# After a refresh -----------------------------------------------------------------------------------------------------
+
+
+def judge(run: RefreshRun) -> list[AlertEvent]:
+    """The rules' word on an ended refresh; the events it made. Nothing on rebuilds for payments alone and dry runs.
+
+    A rule that can't be judged is left out (its page says why). Raises, at the end, what nobody foresaw: the others
+    were judged, and whoever asked asks again.
+    """
+    if run.dry_run or run.is_for_payments_alone:
+        return []
+    if run.state in (State.FAILED, State.REFUSED):
+        return _told((Kind.REFRESH_FAILED, _failed), run)
+    if run.state == State.HELD:
+        return _told((Kind.CLOSED_MONTH, _held), run)
+    if run.state != State.PUBLISHED:
+        return []
+    return _told((Kind.QUARANTINE, _aside), run) + _judge_figures(run)
+
+
+def _told(which: tuple, run: RefreshRun) -> list[AlertEvent]:
+    """A built-in rule's event on a run; which: its kind, and who finds its word."""
+    kind, find = which
+    rule = _rule(kind)
+    word = rule and find(rule, run)
+    event = word and tell(rule, word, run, run.build_id)
+    return [event] if event else []
+
+
+def _judge_figures(run: RefreshRun) -> list[AlertEvent]:
+    """Every rule of a figure on the build that the run published."""
+    from analytics.alerts import NotJudged
+
+    rules, found, surprise = list(AlertRule.objects.filter(kind=Kind.METRIC, paused=False)), [], None
+    if not rules:
+        return []
+    with _build_of(run) as build:
+        for rule in rules:
+            try:
+                word = of_figure(rule, build)
+                event = word and tell(rule, word, run, build.build_id)
+            except NotJudged as why:
+                log.warning("rule %s was not judged: %s", rule.pk, why)
+                continue
+            except Exception as error:
+                log.error("rule %s was not judged: %s", rule.pk, type(error).__name__)
+                surprise = error
+                continue
+            found += [event] if event else []
+    if surprise:
+        raise surprise
+    return found
+
+
+@contextmanager
+def _build_of(run: RefreshRun) -> Iterator["Snapshot"]:
+    """The build that a run published; the live one where that is no longer kept."""
+    from analytics import queries
+
+    house = queries.warehouse()
+    if run.build_id == house.current() or not house.path(run.build_id).exists():
+        yield queries.current()
+        return
+    with closing(house.connect(run.build_id)) as con:
+        yield queries.Snapshot(run.build_id, con, house.manifest(run.build_id))
+
+
+def of_figure(rule: AlertRule, build: "Snapshot") -> Word | None:
+    """What there is to tell of a rule of a figure; None: nothing. Raises NotJudged."""
+    from analytics import alerts
+
+    reading = alerts.read(rule, build)
+    if not reading.met:
+        return None
+    lines = (
+        *((one.of or alerts.label(rule), reading.told(one)) for one in reading.met),
+        ("Data to", f"{date.fromisoformat(build.meta()['data_to']):%-d %b %Y}"),
+    )
+    page = alerts.page_of(rule.metric, rule.grain, rule.split) or FIGURES
+    return Word(
+        reading.period.key, reading.headline, f"{rule.name}: {alerts.rule_said(rule)}.", reading.url, page, rule.store,
+        lines, tuple(reading.figures),
+    )  # fmt: skip
+
+
+# The house's own rules -----------------------------------------------------------------------------------------------
+
+
+def _failed(rule: AlertRule, run: RefreshRun) -> Word:
+    """A refresh that failed or was refused: once a day and reason. Of a surprise only its kind is told, as its text may
+    hold a customer's data; it stands on the run's page."""
+    said = run.error_for_output or "It ended without a word."
+    ended = run.finished_at or timezone.now()
+    reason = hashlib.sha256(_STEP.sub("", said).encode()).hexdigest()[:6]
+    how = "was refused" if run.state == State.REFUSED else "failed"
+    lines = (("Why", said), ("Started by", run.get_trigger_display()), ("Pages show", _live()))
+    return Word(
+        f"{timezone.localdate(ended)} {reason}", f"A refresh {how} on {_when(ended)}",
+        "Nothing of it reached a page.", _run_page(run), ANYBODY, lines=lines,
+    )  # fmt: skip
+
+
+def _held(rule: AlertRule, run: RefreshRun) -> Word:
+    """A build that waits for a person, as months that are over have other figures: once a set of exports."""
+    from analytics.business import business
+    from analytics.formats import with_unit
+    from analytics.metrics import METRICS
+
+    currency, lines = business().currency, []
+    moved = [row for row in run.moved if row.get("over", True)]
+    for row in moved[:MOST_LINES]:
+        unit = METRICS[row["metric"]].unit if row["metric"] in METRICS else "money"
+        was, now = (with_unit(row[side], unit, currency) for side in ("before", "after"))
+        where = row.get("store") or "all stores"
+        lines.append((f"{row['label']}, {where}", f"{was} before, {now} now"))
+    if len(moved) > MOST_LINES:
+        lines.append(("And", f"{len(moved) - MOST_LINES} more on its page"))
+    lines.append(("Pages show", _live()))
+    months = list(dict.fromkeys(row["label"] for row in moved))
+    which = ", ".join(months[:3]) + (f" and {len(months) - 3} more" if len(months) > 3 else "")
+    return Word(
+        f"{run.as_of or timezone.localdate()} {_short(run.manifest.get('base') or run.build_id or str(run.pk))}",
+        f"A refresh waits for you: the revenue of {which or 'a closed month'} moved",
+        "Months that are over have another revenue in the newest exports. Nothing of them is on a page until somebody "
+        "publishes them, or discards them.",
+        _run_page(run), FIGURES, lines=tuple(lines), figures=tuple(moved),
+    )  # fmt: skip
+
+
+def _aside(rule: AlertRule, run: RefreshRun) -> Word | None:
+    """Rows set aside, where they are more than the limit of any one file: once for the same rows a month, as exports
+    bring the same rows every day."""
+    over = [one for one in set_aside(run.manifest) if one.share > rule.limit]
+    if not over:
+        return None
+    words = [f"{one.rows:,} of {one.read:,} rows of {one.file}" for one in over]
+    lines = [(one.file, f"{one.rows:,} of {one.read:,} rows ({number(one.share, 2)} %): {one.rules}") for one in over]
+    same = _short(repr([(one.kind, one.rules) for one in over]))
+    return Word(
+        f"{run.as_of or timezone.localdate():%Y-%m} {same}", f"Set aside: {' and '.join(words)}",
+        f"They broke a rule and are in no figure; more than {number(rule.limit.normalize(), 2)} % of a file is told. "
+        "The refresh's page has them for download.",
+        _run_page(run), ANYBODY, lines=tuple(lines),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Rows of one export that were set aside; share: of those read, in %; rules: how many broke which."""
+
+    kind: str
+    file: str
+    rows: int
+    read: int
+    rules: str
+
+    @property
+    def share(self) -> Decimal:
+        return Decimal(100) * self.rows / self.read if self.read else Decimal(0)
+
+
+def set_aside(manifest: dict) -> list[Aside]:
+    """What each export of a build had set aside, the largest share first."""
+    found = []
+    for kind, file in manifest.get("files", {}).items():
+        rules = file.get("quarantined", {})
+        said = ", ".join(f"{rule.replace('_', ' ')} {n:,}" for rule, n in sorted(rules.items()))
+        found.append(Aside(kind, file.get("file", kind), sum(rules.values()), file.get("read", 0), said))
+    return sorted(found, key=lambda one: -one.share)
+
+
+def check_freshness(due_at: datetime | None = None) -> str:
+    """Are the figures late? Told once a day; a sentence on how it is. What is under way now is waited for."""
+    rule = _rule(Kind.REFRESH_LATE)
+    last = last_refreshed()
+    if rule is None or last is None:
+        return "The rule is paused." if rule is None else "Nothing was ever refreshed."
+    late = hours_late(last)
+    if late <= rule.limit:
+        return f"Refreshed {_ago(last)}."
+    busy = RefreshRun.objects.filter(state__in=RefreshRun.UNDERWAY, started_at__gt=timezone.now() - PATIENCE)
+    if busy.exclude(trigger=RefreshRun.Trigger.PAYMENTS).exists():
+        return f"Refreshed {_ago(last)}; a refresh is under way."
+    event = tell(rule, _late(rule, last), last)
+    return f"Late: refreshed {_ago(last)}. " + ("Told." if event else "Told before today.")
+
+
+def last_refreshed() -> RefreshRun | None:
+    """The run that last brought, or found nothing newer than, the exports' figures. Payments alone, dry runs and a
+    return to an earlier build bring none; nor does a build that is held."""
+    found = RefreshRun.objects.filter(state__in=[State.PUBLISHED, State.NOTHING_NEW], dry_run=False)
+    aside = [RefreshRun.Trigger.PAYMENTS, RefreshRun.Trigger.ROLLBACK]
+    return found.exclude(trigger__in=aside).order_by("finished_at", "pk").last()
+
+
+def hours_late(last: RefreshRun) -> Decimal:
+    """Hours since it ended."""
+    return Decimal((timezone.now() - last.finished_at).total_seconds()) / 3600
+
+
+def _late(rule: AlertRule, last: RefreshRun) -> Word:
+    newer = RefreshRun.objects.filter(finished_at__gt=last.finished_at, dry_run=False)
+    newest = newer.exclude(trigger=RefreshRun.Trigger.PAYMENTS).order_by("finished_at", "pk").last()
+    lines = [("Last refreshed", _when(last.finished_at)), ("Pages show", _live())]
+    if newest:
+        lines.append(("Tried since", f"{_when(newest.finished_at)}: {newest.get_state_display()}"))
+    else:
+        lines.append(("Tried since", "not once: is the clock (celery beat) running?"))
+    return Word(
+        f"{timezone.localdate()}", f"The figures are late: last refreshed {_ago(last)}",
+        f"They are to be refreshed at least every {rule.limit.normalize():f} hours.",
+        _run_page(newest or last), ANYBODY, lines=tuple(lines),
+    )  # fmt: skip
+
+
+# Words ---------------------------------------------------------------------------------------------------------------
+
+
+def _when(at: datetime) -> str:
+    return f"{timezone.localtime(at):%-d %b %Y, %H:%M}"
+
+
+def _ago(last: RefreshRun) -> str:
+    """5 hours ago; 3 days ago."""
+    hours = int(hours_late(last))
+    if hours >= 48:
+        return f"{hours // 24} days ago"
+    return f"{hours} hour{'' if hours == 1 else 's'} ago" if hours else "less than an hour ago"
+
+
+def _live() -> str:
+    """What pages show meanwhile: data to 5 Mar 2026, refreshed 4 Mar 2026, 06:00."""
+    last = last_refreshed()
+    if last is None:
+        return "nothing yet"
+    return f"exports of {last.as_of:%-d %b %Y}, refreshed {_when(last.finished_at)}" if last.as_of else (
+        f"what was refreshed {_when(last.finished_at)}"
+    )  # fmt: skip
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def _run_page(run: RefreshRun) -> str:
+    return reverse("admin:operations_refreshrun_change", args=[run.pk])
+
+
+# What a rule would say now -------------------------------------------------------------------------------------------
+
+
+def now_said(rule: AlertRule) -> list[tuple[str, str]]:
+    """(tone, words), one or more, of what the rule sees now and whether it would tell: for a person who sets it up.
+    tone: good, warn, bad, info."""
+    if rule.built_in:
+        return [_NOW[rule.kind](rule)]
+    from analytics import alerts, queries
+
+    try:
+        build = queries.current()
+        reading = alerts.read(rule, build)
+    except MoonwalkError as error:
+        return [("bad", f"It can't be judged: {error}")]
+    told = rule.pk and rule.events.filter(period=reading.period.key).first()
+    found = []
+    if reading.met:
+        found.append(("warn", reading.headline))
+    else:
+        found.append(("good", f"Nothing to tell of {reading.period.name}."))
+    if told:
+        found.append(("info", f"Told on {_when(told.at)}: once a period, whatever is changed here."))
+    for one in reading.found:
+        words = reading.line(one) + (f". {one.why}" if one.why else "")
+        found.append(("warn" if one.met else "info" if one.why else "good", words))
+    return found
+
+
+def _now_failed(rule: AlertRule) -> tuple[str, str]:
+    ended = RefreshRun.objects.filter(finished_at__isnull=False, dry_run=False)
+    last = ended.exclude(trigger=RefreshRun.Trigger.PAYMENTS).first()
+    if last is None:
+        return "info", "There was no refresh yet."
+    bad = last.state in (State.FAILED, State.REFUSED)
+    return "bad" if bad else "good", f"The last refresh, {_when(last.finished_at)}: {last.get_state_display()}."
+
+
+def _now_late(rule: AlertRule) -> tuple[str, str]:
+    last = last_refreshed()
+    if last is None:
+        return "info", "Nothing was refreshed yet."
+    tone = "warn" if hours_late(last) > rule.limit else "good"
+    return tone, f"Last refreshed {_ago(last)}, {_when(last.finished_at)}."
+
+
+def _now_aside(rule: AlertRule) -> tuple[str, str]:
+    last = RefreshRun.objects.filter(state=State.PUBLISHED).first()
+    most = next(iter(set_aside(last.manifest if last else {})), None)
+    if most is None:
+        return "info", "Nothing was refreshed yet."
+    words = f"{most.rows:,} of {most.read:,} rows of {most.file} are set aside ({number(most.share, 2)} %)."
+    return "warn" if most.share > rule.limit else "good", f"The most, of the live data: {words}"
+
+
+def _now_held(rule: AlertRule) -> tuple[str, str]:
+    held = RefreshRun.objects.filter(state=State.HELD).count()
+    return ("warn", f"Builds that wait for a person: {held}.") if held else ("good", "No build waits for a person.")
+
+
+_NOW = {
+    Kind.REFRESH_FAILED: _now_failed, Kind.REFRESH_LATE: _now_late, Kind.QUARANTINE: _now_aside,
+    Kind.CLOSED_MONTH: _now_held,
+}  # fmt: skip
