@@ -17,7 +17,7 @@ BY_DEFAULT = "Management"
 
 def people(chosen: Iterable, page: str, store: str = "") -> list:
     """Whom to tell of the people chosen (nobody: everybody of Management): active, with an e-mail address, and allowed
-    to see `page`. store: whose figures they are, "" the whole business; who is kept to a store is told of that alone."""
+    to see `page`. store: whose figures they are, "" the whole business; who is kept to a store is told of its alone."""
     users = list(chosen) or get_user_model().objects.filter(groups__name=BY_DEFAULT)
     told = [
         user for user in users

@@ -24,6 +24,7 @@ PERSONAL = {
     "FollowUp": ["note", "void_reason"],
     "Payment": ["note", "reference"],
     "Message": ["sent_to", "subject", "text", "error"],
+    "Delivery": ["recipient", "content"],
 }
 # Of a customer only what staff may change; what repeats other rows (assigned_to ...) is in those rows' entries.
 CUSTOMER_FIELDS = [*PERSONAL["Customer"], "do_not_contact", "preferred_channel", "language"]
@@ -103,6 +104,7 @@ def connect() -> None:
     """Keep entries of all that staff own; called once, when the app is ready."""
     for model in (
         models.Customer, models.FollowUp, models.Payment, models.Message, models.Level, models.MessageTemplate,
+        models.Delivery,  # only that a person had it sent again: nothing else writes one by saving it
     ):  # fmt: skip
         own = [field.name for field in model._meta.concrete_fields]  # named: else it asks for related rows too
         auditlog.register(

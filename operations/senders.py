@@ -133,8 +133,9 @@ def _mail_errors():
     except (smtplib.SMTPException, OSError) as error:
         if not settings.EMAIL_URL and isinstance(error, ConnectionRefusedError):
             raise TryAgain(NO_MAIL_SERVER) from None
-        what = "did not answer in time" if isinstance(error, TimeoutError) else "can't be reached"
-        raise TryAgain(f"The mail server {what} ({type(error).__name__}).") from None
+        if isinstance(error, (smtplib.SMTPServerDisconnected, TimeoutError)):  # smtplib tells the two not apart
+            raise TryAgain("The mail server hung up, or did not answer in time.") from None
+        raise TryAgain(f"The mail server can't be reached ({type(error).__name__}).") from None
 
 
 def _refusal(code: int, what: str) -> TryAgain | Hopeless:

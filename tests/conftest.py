@@ -112,6 +112,36 @@ def no_refresh_by_itself(monkeypatch) -> list[str]:
     return asked
 
 
+@pytest.fixture(autouse=True)
+def nothing_follows(monkeypatch) -> list[int]:
+    """A refresh in a test judges no alerts and sends nothing behind its back; the runs that ended are in the list. What
+    follows: tests/operations/test_aftermath.py."""
+    ended: list[int] = []
+    monkeypatch.setattr("operations.aftermath.after", lambda run: ended.append(run.pk))
+    return ended
+
+
+@pytest.fixture
+def mail_sink(settings):
+    """A mail server of the test's own, known to the settings: tests/sinks.py."""
+    from tests.sinks import MailSink
+
+    with MailSink() as sink:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_URL, settings.EMAIL_HOST, settings.EMAIL_PORT = sink.url, "127.0.0.1", sink.port
+        yield sink
+
+
+@pytest.fixture
+def webhook(settings):
+    """A Slack-compatible webhook of the test's own, known to the settings: tests/sinks.py."""
+    from tests.sinks import Webhook
+
+    with Webhook() as sink:
+        settings.SLACK_WEBHOOK = sink.url
+        yield sink
+
+
 @pytest.fixture
 def people(db, django_user_model) -> dict:
     """The cast, in the database: name -> User; plus "root", the superuser."""

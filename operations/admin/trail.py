@@ -22,9 +22,10 @@ from analytics.access import store_of
 from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag
 from analytics.tables import Column
 from operations.admin.shared import LATEST, History, person
-from operations.models import Customer, FollowUp, Level, Message, MessageTemplate, Payment
+from operations.models import Customer, Delivery, FollowUp, Level, Message, MessageTemplate, Payment
 
-KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate)  # what operations/audit.py keeps entries of
+# What operations/audit.py keeps entries of.
+KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate, Delivery)
 DID = {LogEntry.Action.CREATE: "made", LogEntry.Action.UPDATE: "changed", LogEntry.Action.DELETE: "removed",
        LogEntry.Action.ACCESS: "looked at"}  # fmt: skip
 TONES = {LogEntry.Action.CREATE: "good", LogEntry.Action.UPDATE: "info", LogEntry.Action.DELETE: "bad"}
