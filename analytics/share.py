@@ -27,7 +27,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from analytics import access, queries
+from analytics import access, queries, targets
 from analytics import charts as plot
 from analytics.dashboards import DASHBOARDS, blocks, cards, frame, insights
 from analytics.models import ShareLink
@@ -245,7 +245,7 @@ def shown(link: ShareLink, state: frame.State) -> dict:
         "unlinked": True,
         "subtitle": frame.tell(state),
         "says": blocks.says(state),
-        "cards": cards.cards(state),
+        "cards": cards.cards(state, targets.of_page(state)),
         "charts": charts,
         "tables": [table.reaching(contacts) for table in blocks.tables(state)],
         "figures": {"config": plot.CONFIG, "charts": {chart["id"]: chart["figure"] for chart in charts}},

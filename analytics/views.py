@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from analytics import access, exports, share
+from analytics import access, exports, share, targets
 from analytics.dashboards import attention, blocks, cards, dash_app, frame, insights
 from analytics.pages import for_page, state_of
 from analytics.tables import Table
@@ -28,9 +28,11 @@ def dashboard(request: HttpRequest, page: str) -> HttpResponse:
     state = state_of(request, page)
     which, tab = state.dashboard, state.tab
     drawn, contacts = blocks.charts(state), access.contacts_of(request.user)
+    wanted = targets.of_page(state)
     context = {
         "here": page,
         "state": state,
+        "targets": wanted,
         "subtitle": _subtitle(state),
         "tabs": [{"label": t.label, "url": state.url(tab=t.slug), "here": t == tab} for t in state.tabs],
         "grains": frame.grain_choices(state),
@@ -38,7 +40,7 @@ def dashboard(request: HttpRequest, page: str) -> HttpResponse:
         "stores": frame.store_choices(state),
         "kept": [(k, v) for k, v in state.params.items() if k in (*frame.DIMENSIONS, frame.LEAST)],
         "says": blocks.says(state),
-        "cards": cards.cards(state),
+        "cards": cards.cards(state, wanted),
         "charts": drawn,
         "contacts": tuple(sorted(contacts)),
         "tables": [(_cut(table.reaching(contacts)), _downloads(state, table.id)) for table in blocks.tables(state)],
@@ -70,8 +72,8 @@ def _downloads(state: frame.State, table: str | None = None) -> list[tuple[str, 
 def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
     """What a tab shows, or one `table` of it, as a file: the same figures under the same filters."""
     state = state_of(request, page)
-    contacts = access.contacts_of(request.user)
-    tables = cards.as_tables(state) + [c["table"] for c in blocks.charts(state)] + blocks.tables(state)
+    wanted, contacts = targets.of_page(state), access.contacts_of(request.user)
+    tables = cards.as_tables(state, wanted) + [c["table"] for c in blocks.charts(state)] + blocks.tables(state)
     tables = [table.reaching(contacts) for table in tables]
     if state.tab.insights:
         tables += [insights.as_table(insights.read(state, request.user))]

@@ -290,8 +290,8 @@ def headers(path: Path) -> list[str]:
         if suffix in (".csv", ".tsv", ".txt"):
             with path.open("rb") as file:
                 start = file.read(1 << 16)
-            text, separator = _decode(start, path, whole=False), None
-            line = next(csv.reader(io.StringIO(_first_lines(text)), delimiter=separator or _separator(text)), [])
+            text, separator = decode(start, whole=False), None
+            line = next(csv.reader(io.StringIO(first_lines(text)), delimiter=separator or separator_of(text)), [])
             if not any(cell.strip() for cell in line):
                 raise ExportError(f"{path.name} is empty: download it again from CleanCloud.")
             return [cell.replace("\ufeff", "") for cell in line]
@@ -308,19 +308,19 @@ def _short(error: Exception) -> str:
     return str(error).strip().split("\n")[0][:120] or type(error).__name__
 
 
-def _first_lines(text: str) -> str:
+def first_lines(text: str) -> str:
     if text[:4].lower() == "sep=":  # Excel's own first line
         text = text.split("\n", 1)[-1]
     return text
 
 
-def _separator(text: str) -> str:
+def separator_of(text: str) -> str:
     """The separator of a CSV: the one of , ; tab | that its header line has most often."""
-    line = re.sub(r'"[^"]*"', "", _first_lines(text).split("\n", 1)[0])
+    line = re.sub(r'"[^"]*"', "", first_lines(text).split("\n", 1)[0])
     return max(",;\t|", key=line.count)
 
 
-def _decode(data: bytes, path: Path, whole: bool = True) -> str:
+def decode(data: bytes, whole: bool = True) -> str:
     """Text of a file's bytes: UTF-8 (with or without BOM), UTF-16, else Windows-1252."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data[: len(data) // 2 * 2].decode("utf-16", errors="strict" if whole else "replace")
@@ -399,8 +399,8 @@ def _read_csv(path: Path) -> pl.DataFrame:
         start = file.read(1 << 16)
     if not start.strip(b"\x00\xff\xfe\xef\xbb\xbf \t\r\n"):
         raise ExportError(f"{path.name} is empty: download it again from CleanCloud.")
-    head = _decode(start, path, whole=False)
-    separator = _separator(head)
+    head = decode(start, whole=False)
+    separator = separator_of(head)
     plain = start[:2] not in (b"\xff\xfe", b"\xfe\xff") and b"\x00" not in start[:200] and head[:4].lower() != "sep="
     if plain:
         try:
@@ -424,9 +424,7 @@ def _cells_add_up(path: Path, frame: pl.DataFrame, separator: str) -> bool:
         return True  # a short row would have an empty last cell
     found = 0
     with path.open("rb") as file:
-        header = csv.reader(
-            io.StringIO(_first_lines(_decode(file.read(1 << 16), path, whole=False))), delimiter=separator
-        )
+        header = csv.reader(io.StringIO(first_lines(decode(file.read(1 << 16), whole=False))), delimiter=separator)
         found -= sum(cell.count(separator) for cell in next(header, []))
         file.seek(0)
         while block := file.read(1 << 22):
@@ -436,7 +434,7 @@ def _cells_add_up(path: Path, frame: pl.DataFrame, separator: str) -> bool:
 
 
 def _read_odd_csv(path: Path, separator: str) -> pl.DataFrame:
-    text = _first_lines(_decode(path.read_bytes(), path))
+    text = first_lines(decode(path.read_bytes()))
     csv.field_size_limit(1 << 30)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))

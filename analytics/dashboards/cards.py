@@ -1,6 +1,9 @@
-"""The cards of a tab with their numbers: of metrics by period, and facts that no period has."""
+"""The cards of a tab with their numbers: of metrics by period, and facts that no period has.
 
+`wanted`: the page's targets (analytics/targets.py), which change while a build doesn't.
+"""
 
+from analytics import targets
 from analytics.dashboards import blocks
 from analytics.dashboards.by_period import definition_of, subject
 from analytics.dashboards.frame import Card, Figures, Period, State, currency, when
@@ -11,14 +14,15 @@ from analytics.tables import Column, Table, slug
 SPARK_PERIODS = 13
 
 
-def cards(state: State) -> list[dict]:
+def cards(state: State, wanted: targets.Wanted = ()) -> list[dict]:
     """The tab's cards: metric, label, about, subject, before, value, after, so_far, changes (of Change), spark (SVG
-    path), end (the line's last point), parts (dicts of label, value, change, url), note, why, follow, definition."""
-    return state.build.kept(("cards", *state.key), lambda _: _cards(state))
+    path), end (the line's last point), parts (dicts of label, value, change, url, aim), note, why, follow, definition,
+    aim (targets.Words, or None without a target)."""
+    return state.build.kept(("cards", wanted, *state.key), lambda _: _cards(state, wanted))
 
 
-def _cards(state: State) -> list[dict]:
-    return [_card(state, card) for card in state.tab.cards if state.build.may_see(card.metric)] + _facts(state)
+def _cards(state: State, wanted: targets.Wanted) -> list[dict]:
+    return [_card(state, card, wanted) for card in state.tab.cards if state.build.may_see(card.metric)] + _facts(state)
 
 
 def _facts(state: State) -> list[dict]:
@@ -26,7 +30,7 @@ def _facts(state: State) -> list[dict]:
     return [fact for block in shown for fact in blocks.facts(state, block.name)]
 
 
-def _card(state: State, card: Card) -> dict:
+def _card(state: State, card: Card, wanted: targets.Wanted) -> dict:
     data, period, m = state.figures, state.period, METRICS[card.metric]
     spark, end = _spark(data, card.metric, period)
     value = data.value(card.metric, period)
@@ -44,7 +48,8 @@ def _card(state: State, card: Card) -> dict:
         "changes": [] if why else data.changes(card.metric, period),
         "spark": spark,
         "end": end,
-        "parts": _split_parts(state, card) if card.split else _parts(state, card),
+        "aim": targets.said(wanted, state, card.metric),
+        "parts": _split_parts(state, card) if card.split else _parts(state, card, wanted),
         "note": blocks.SENTENCES[card.note](state) if card.note else "" if why else data.short_of(card.metric, period),
         "follow": state.follow(card.metric),
         "definition": definition_of(card.metric),
@@ -52,7 +57,7 @@ def _card(state: State, card: Card) -> dict:
     }
 
 
-def _parts(state: State, card: Card) -> list[dict]:
+def _parts(state: State, card: Card, wanted: targets.Wanted) -> list[dict]:
     data, period = state.figures, state.period
     return [
         {
@@ -60,6 +65,7 @@ def _parts(state: State, card: Card) -> list[dict]:
             "value": with_unit(data.value(p, period), METRICS[p].unit, ""),
             "change": data.changes(p, period)[0],
             "url": state.follow(p),
+            "aim": targets.said(wanted, state, p),
         }
         for p, words in card.parts
         if state.build.may_see(p)
@@ -107,14 +113,16 @@ def _spark(data: Figures, metric: str, period: Period) -> tuple[str, str]:
     return " ".join(path), f"M{path[-1][1:]}h0" if values[-1] is not None else ""
 
 
-def as_tables(state: State) -> list[Table]:
-    """The cards for an export: the metrics in this period, the one before and the year before; facts in one row."""
+def as_tables(state: State, wanted: targets.Wanted = ()) -> list[Table]:
+    """The cards for an export: the metrics in this period, the one before and the year before, each followed by its
+    targets where it has any; facts in one row."""
     data, period = state.figures, state.period
     columns, getters = [Column("period", "Period")], {}
+    aimed = {name for name, *_ in wanted}
 
-    def add(metric: str, label: str, get) -> None:
+    def add(metric: str, label: str, get, unit: str = "") -> None:
         key = f"c{len(columns)}"
-        columns.append(Column(key, label, METRICS[metric].unit))
+        columns.append(Column(key, label, unit or METRICS[metric].unit))
         getters[key] = get
 
     for card in state.tab.cards:
@@ -122,6 +130,10 @@ def as_tables(state: State) -> list[Table]:
             continue
         for metric in card.metrics:
             add(metric, METRICS[metric].label, lambda p, m=metric: data.value(m, p))
+            if metric in aimed:
+                label = METRICS[metric].label
+                add(metric, f"{label}: target", lambda p, m=metric: targets.of_figure(wanted, state, m, p))
+                add(metric, f"{label}: of target", lambda p, m=metric: targets.share(wanted, state, m, p), "share")
         for name, by_period in data.splits.get((card.metric, card.split), {}).items():
             add(card.metric, f"{METRICS[card.metric].label}: {name}", lambda p, b=by_period: b.get(p.key))
     tables = []
