@@ -645,7 +645,7 @@ def heat(
         "tickvals": list(range(n)), "tickfont": {"color": token("ink")},
         "ticktext": [f"{escape(name, quote=False)} <b>{count:,}</b>" for name, count in zip(rows, counts, strict=True)],
     }  # fmt: skip
-    steps = [[None if v is None else _step(v) for v in row] for row in shares]
+    steps = [[None if v is None else heat_step(v) for v in row] for row in shares]
     scale = [[(i + side) / HEAT_STEPS, token(f"heat-{i + 1}")] for i in range(HEAT_STEPS) for side in (0, 1)]
     said = [[None if v is None else _hover(rows[i], *[hovers[i][j]]) for j, v in enumerate(row)]
             for i, row in enumerate(shares)]  # fmt: skip
@@ -663,14 +663,14 @@ def heat(
                 "type": "scatter", "mode": "text", "name": "words", "hoverinfo": "skip",
                 "x": [j for _, j, _ in cells], "y": [i for i, _, _ in cells],
                 "text": [f"{float(v) * 100:.0f}" for *_, v in cells],
-                "textfont": {"size": 12, "color": [token(_on(_step(v))) for *_, v in cells]},
+                "textfont": {"size": 12, "color": [token(heat_ink(heat_step(v))) for *_, v in cells]},
             },
         ],
         "layout": layout,
     }  # fmt: skip
 
 
-def _step(share: Number) -> int:
+def heat_step(share: Number) -> int:
     """The step of the scale for a share, 1..HEAT_STEPS: below 10 %, 20 %, 30 %, 45 %, 65 %, and above.
 
     Even steps would paint nearly all cells alike: retention lies below a half.
@@ -678,7 +678,7 @@ def _step(share: Number) -> int:
     return 1 + sum(float(share) >= edge for edge in (0.1, 0.2, 0.3, 0.45, 0.65))
 
 
-def _on(step: int) -> str:
+def heat_ink(step: int) -> str:
     return "heat-ink" if step <= HEAT_STEPS // 2 else "heat-paper"
 
 

@@ -296,6 +296,17 @@ def current(only: str | None = None) -> Snapshot:
     return found.restricted(only)
 
 
+def opened(build_id: str | None) -> Snapshot:
+    """A build that is still kept, of nobody in particular; the published one as current() gives it, also for None.
+
+    Raises WarehouseError when it is kept no more, or can't be opened.
+    """
+    house = warehouse()
+    if not build_id or build_id == house.current():
+        return current()
+    return Snapshot(build_id, house.connect(build_id), house.manifest(build_id))
+
+
 def meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Facts about the build: as_of, build_id, currency, data_to."""
     return dict(con.execute("SELECT key, value FROM meta").fetchall())

@@ -4,12 +4,14 @@ A process that ends gives its memory back: typst keeps what it laid out for its 
 server that prints many statements. People's data comes and goes through pipes, never through a file or an argument.
 
 The program's input: JSON {"template": a .typ file's path, "data": {..., "date": {year, month, day}}, "tags": bool,
-"system_fonts": bool}. The template finds its data in sys.inputs.data, and the fonts beside this file.
+"standards": ["ua-1"], "system_fonts": bool}. The template finds its data in sys.inputs.data, and the fonts beside this
+file.
 """
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,17 +23,19 @@ class NotTypeset(Exception):
     """No PDF came of it. Its text is how the process ended, and no more: what it said has people's names in it."""
 
 
-def pdf(template: Path, data: dict, *, tags: bool = True) -> bytes:
+def pdf(template: Path, data: dict, *, tags: bool = True, standards: Sequence[str] = ()) -> bytes:
     """The PDF that a .typ file makes of `data`. Raises NotTypeset.
 
     data: anything JSON takes; its "date" {year, month, day} is the document's. tags: for screen readers; they take ten
-    times as long in documents of many parts.
+    times as long in documents of many parts. standards: those it must keep to ("ua-1": whoever can't see reads it too),
+    else there is none.
     """
     text = json.dumps(data, ensure_ascii=False)
     asked = {
         "template": str(template),
         "data": data,
         "tags": tags,
+        "standards": list(standards),
         # Looked for only when a letter isn't in our fonts: on some servers there are thousands.
         "system_fonts": any(c > "\u06ff" and not "\u2000" <= c <= "\u2bff" for c in text),
     }
@@ -58,6 +62,7 @@ def main() -> None:
         timestamp=datetime(**asked["data"]["date"], tzinfo=UTC),
         format="pdf",
         pdf_tags=asked["tags"],
+        pdf_standards=asked["standards"],
     )
     sys.stdout.buffer.write(made)
 

@@ -35,7 +35,7 @@ def read(state: State, user) -> dict:
     here = newest is None or newest == state.period
     return {
         "rows": rows,
-        "top": _top(rows),
+        "top": top(rows),
         "groups": list(groups.items()),
         "about": about,
         "none": f"{none}, and this data has none yet." if newest is None else f"{none}, {newest.short}.",
@@ -66,7 +66,7 @@ def _reachable(link: str | None, user) -> str | None:
     return link if built and access.can_see(user, page) else None
 
 
-def _top(rows: list[dict]) -> list[dict]:
+def top(rows: list[dict]) -> list[dict]:
     """The few that a manager reads first: two that need attention, what went well, then the rest in their order."""
     of = {tone: [r for r in rows if r["tone"] == tone] for tone in TONES}
     first = of["negative"][:2] + of["positive"][:1]

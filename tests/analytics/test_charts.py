@@ -262,7 +262,7 @@ def test_every_step_of_the_map_has_its_colour_alone():
     scale = charts.heat(["a"], ["M0"], [[1]], [[""]], [1])["data"][0]["colorscale"]
     assert (scale[0][0], scale[-1][0]) == (0, 1)
     assert [c for _, c in scale[::2]] == [c for _, c in scale[1::2]] == [f"token:heat-{i}" for i in range(1, 7)]
-    assert [charts._step(v) for v in (0, 0.0999, 0.1, 0.3, 0.45, 0.65, 1)] == [1, 1, 2, 4, 5, 6, 6]
+    assert [charts.heat_step(v) for v in (0, 0.0999, 0.1, 0.3, 0.45, 0.65, 1)] == [1, 1, 2, 4, 5, 6, 6]
 
 
 def test_the_curve_begins_at_0_and_marks_its_places():

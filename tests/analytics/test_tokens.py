@@ -82,7 +82,7 @@ def test_text_and_marks_are_seen(scheme):
     for part in (*SUBJECTS, *SERIES):  # a chosen bar's parts have their values in them
         low["panel", part] = (contrast(t["panel"], t[part]), 4.5)
     for step in range(1, charts.HEAT_STEPS + 1):
-        words = charts._on(step)
+        words = charts.heat_ink(step)
         low[words, f"heat-{step}"] = (contrast(t[words], t[f"heat-{step}"]), 4.5)
     assert {pair: found for pair, (found, wanted) in low.items() if found < wanted} == {}
 
@@ -117,7 +117,7 @@ def test_the_steps_of_a_cohort_map_go_one_way(scheme):
 
 def test_charts_name_only_tokens_that_exist():
     named = set(re.findall(r'token\("([\w-]+)"\)', (ROOT / "analytics" / "charts.py").read_text()))
-    named |= {f"heat-{step}" for step in range(1, charts.HEAT_STEPS + 1)} | {charts._on(1), charts._on(6)}
+    named |= {f"heat-{step}" for step in range(1, charts.HEAT_STEPS + 1)} | {charts.heat_ink(1), charts.heat_ink(6)}
     known = set(re.findall(r"--([\w-]+):", CSS))
     assert named and named <= known
 

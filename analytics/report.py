@@ -1,0 +1,710 @@
+"""The board report: one closed month or week of the whole business as a PDF, A4, to print or to send.
+
+board_report(snapshot, period) -> bytes      what report.typ lays out, in a process of its own (typeset.py)
+contents(snapshot, period) -> dict           what stands in it: every figure from the Snapshot, as words
+attachment(content) -> (name, bytes)         for a message that is about to be sent
+
+No customer stands in it by name: a report travels further than the lists of who owes what, which the pages have.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from analytics import charts, customers, queries, receivables, typeset
+from analytics.business import business
+from analytics.dashboards import frame
+from analytics.dashboards import insights as told
+from analytics.dashboards.by_period import listed, subject
+from analytics.dashboards.executive import EXECUTIVE
+from analytics.dashboards.frame import Card, Chart, Period, Tab, currency
+from analytics.formats import DASH, Number, after, before, day, figure, with_unit
+from analytics.metrics import FACTS, METRICS
+from analytics.queries import Filters, QueryError, Snapshot
+from analytics.seasons import seasons
+from etl.errors import MoonwalkError, WarehouseError
+from etl.sources import TITLES
+
+log = logging.getLogger(__name__)
+
+TEMPLATE = Path(__file__).parent / "report.typ"
+WINDOW = 13  # periods that a chart shows: a year and the same period of the year before
+COHORTS = 13  # months on the map of cohorts
+LEADS = EXECUTIVE.tabs[0].cards  # the four figures that Executive Pulse begins with
+_turn = threading.Lock()  # of one process at a time one report is made: who clicks ten times waits, memory doesn't grow
+
+
+class NotMade(MoonwalkError):
+    """The report could not be typeset. Its text is for people."""
+
+
+class NotClosed(QueryError):
+    """A period that isn't over in this data, or not in it at all: no report is made of it."""
+
+
+# --- What it is made of ---------------------------------------------------------------------------------------------
+
+CUSTOMERS = (
+    "new_customers", "existing_customers", "reactivated_customers", "new_customer_share", "m1_customer_retention",
+    "m1_revenue_retention", "revenue_per_customer", "items_per_customer", "multi_service_share",
+    "multi_service_revenue_share", "top20_spend_share",
+)  # fmt: skip
+OPERATIONS = (
+    "stops", "deliveries", "pickups", "delivery_rate", "revenue_per_delivery", "delivery_revenue_share",
+    "items_delivered", "items_per_delivery", "express_share", "processing_days", "time_in_store_days",
+)  # fmt: skip
+FINANCE = (
+    "revenue", "collections", "collection_rate", "collection_gap", "digital_share", "days_to_payment",
+    "payment_date_coverage",
+)  # fmt: skip
+# metric -> the dimensions that the report splits it by
+SPLIT = {
+    "store": ("customers", "items", "revenue", "stops"),
+    "area": ("customers", "items_delivered", "revenue", "stops"),
+    "service_type": ("items", "item_revenue"),
+    "item_category": ("items", "item_revenue"),
+    "payment_type": ("collections",),
+}
+ITEMS = {"service_type": "service", "item_category": "category"}  # dimensions of item rows: shares of item revenue
+_PARTS = (*CUSTOMERS, *OPERATIONS, *FINANCE, "legacy_rows", "earned_rows", "payment_dated_orders", "item_revenue")
+REPORT = Tab(
+    "report",
+    "Board report",
+    cards=(*LEADS, *(Card(name) for name in _PARTS)),
+    charts=tuple(Chart(metric, split=split) for split, metrics in SPLIT.items() for metric in metrics),
+)
+KINDS = {"month": re.compile(r"\d{4}-\d{2}"), "week": re.compile(r"\d{4}-W\d{2}")}
+
+
+def last_closed(build: Snapshot, grain: str = "month") -> Period | None:
+    """The newest period of a grain that is over in a build."""
+    return next((p for p in reversed(frame.periods(build, grain)) if p.closed), None)
+
+
+def period_of(build: Snapshot, key: str | None) -> tuple[str, Period]:
+    """(grain, period) of a key, "2026-02" or "2026-W07"; None: the last closed month. Raises NotClosed."""
+    grain = next((g for g, shape in KINDS.items() if shape.fullmatch(key or "")), "month" if key is None else None)
+    if grain is None:
+        raise QueryError(f"{key!r} is no month and no week: write it like 2026-02 or 2026-W07.")
+    last = last_closed(build, grain)
+    if last is None:
+        raise NotClosed(f"This data has no closed {grain} yet, and a board report is made of closed ones.")
+    if key is None:
+        return grain, last
+    found = next((p for p in frame.periods(build, grain) if p.key == key), None)
+    if found is None or not found.closed:
+        known = "isn't over in this data" if found or key > last.key else "isn't in this data"
+        first = frame.periods(build, grain)[0].key
+        raise NotClosed(f"{key} {known}, and a board report is made of closed {grain}s: {first} to {last.key}.")
+    return grain, found
+
+
+def file_name(period: str) -> str:
+    return f"board-report-{period}.pdf"
+
+
+def board_report(snapshot: Snapshot, period: str | None = None) -> bytes:
+    """The board report of a closed month ("2026-02") or week ("2026-W07") as a PDF; None: of the last closed month.
+
+    Raises QueryError for what is no period, NotClosed for one that isn't over, Refused for a reader kept to one store,
+    NotMade when the PDF can't be made.
+    """
+    data = contents(snapshot, period)
+    with _turn:
+        try:
+            return typeset.pdf(TEMPLATE, data, standards=["ua-1"])
+        except typeset.NotTypeset as error:
+            log.error("the board report could not be made: the other process ended with %s", error)
+            raise NotMade("The report could not be made. Try again in a minute.") from None
+
+
+def attachment(content: dict) -> tuple[str, bytes]:
+    """(file name, PDF) for {"report": "2026-02", "build_id": ...}: of that build while it is kept, else of the live
+    one. Raises what board_report() raises, and WarehouseError without data."""
+    try:
+        build = queries.opened(content.get("build_id"))
+    except WarehouseError:
+        build = queries.current()
+    return file_name(content["report"]), board_report(build, content["report"])
+
+
+def contents(snapshot: Snapshot, key: str | None = None) -> dict:
+    """What report.typ gets: words and numbers to draw, nothing left to work out."""
+    snapshot.whole("The board report")
+    grain, period = period_of(snapshot, key)
+    what = Reading(snapshot, grain, period)
+    sections = [_trends(what), _insights(what), _customers(what), _operations(what), _finance(what)]
+    cover = _cover(what)
+    sections += [_definitions(what), _quality(what)]
+    facts = business()
+    as_of = what.as_of
+    return {
+        "title": f"{facts.name}: board report, {period.name}",
+        "author": facts.legal.name or facts.name,
+        "date": {"year": as_of.year, "month": as_of.month, "day": as_of.day},
+        "business": facts.name,
+        "period": period.short if period.weekly else period.name,
+        "days": f"{period.days} {period.last_day.year}",
+        "stands": what.stands,
+        "colours": colours(),
+        "cover": cover,
+        "sections": [section for section in sections if section],
+    }
+
+
+# --- Reading --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Reading:
+    """One period of one build, and what was read of it so far.
+
+    used: the names of METRICS and FACTS that stand somewhere, in that order; dashes: what has no value -> why.
+    """
+
+    build: Snapshot
+    grain: str
+    period: Period
+    used: dict[str, None] = field(default_factory=dict)
+    dashes: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def data(self) -> frame.Figures:
+        return frame.figures(self.build, REPORT, self.grain, Filters())
+
+    @property
+    def monthly(self) -> bool:
+        return self.grain == "month"
+
+    @property
+    def as_of(self) -> date:
+        return date.fromisoformat(self.build.meta()["as_of"])
+
+    @cached_property
+    def window(self) -> list[Period]:
+        at = self.data.by_key[self.period.key] + 1
+        return list(self.data.periods[max(0, at - WINDOW) : at])
+
+    @property
+    def stands(self) -> list[str]:
+        """What data the report stands on: "Data to 4 Mar 2026", "build ...", "refreshed 5 Mar 2026, 06:12"."""
+        zone = ZoneInfo(business().timezone)
+        created = datetime.fromisoformat(self.build.manifest["created"])
+        created = (created if created.tzinfo else created.replace(tzinfo=zone)).astimezone(zone)
+        data_to = date.fromisoformat(self.build.meta()["data_to"])
+        return [f"Data to {day(data_to)}", f"build {self.build.build_id}", f"refreshed {day(created)}, {created:%H:%M}"]
+
+    def asked(self, names: Sequence[str]) -> list[str]:
+        """Those that are counted by this grain."""
+        return [name for name in names if name not in self.data.unasked]
+
+    def say(self, name: str) -> str:
+        """A metric's value of the period, with its unit; a dash's reason is kept."""
+        self.used[name] = None
+        value = self.data.value(name, self.period)
+        if value is None:
+            self.dashes[METRICS[name].label] = self.why(name)
+        return with_unit(value, METRICS[name].unit, currency())
+
+    def why(self, name: str) -> str:
+        """Why a metric has no value in the period."""
+        if said := self.data.why(name, self.period):
+            return said
+        if METRICS[name].legacy_has_none and self.period.key in self.data.old_system:
+            return "The period has rows of the old system, which kept neither items nor payments."
+        return "There is nothing in the period to make it of."
+
+    def changes(self, name: str) -> list[dict]:
+        """[{percent, arrow, css, word, base, was, why}]: on the period before, on the year before."""
+        if self.data.value(name, self.period) is None:
+            return [{"percent": DASH, "arrow": "", "css": "level", "word": "", "base": "", "was": "", "why": ""}] * 2
+        found = []
+        for change in self.data.changes(name, self.period):
+            if change.why:
+                self.dashes[f"{METRICS[name].label}, on {change.base}"] = change.why
+            found.append(
+                {"percent": change.percent, "arrow": change.arrow, "css": change.css, "word": change.word,
+                 "base": change.base, "was": change.base_value, "why": change.why}
+            )  # fmt: skip
+        return found
+
+    def fact(self, name: str, value: Number, why: str = "") -> str:
+        """The same as say() of one of FACTS."""
+        self.used[name] = None
+        if value is None:
+            self.dashes[FACTS[name].label] = why
+        return with_unit(value, FACTS[name].unit, currency())
+
+
+@lru_cache(maxsize=1)
+def _colours(path: Path, changed: int) -> dict[str, str]:
+    root = path.read_text(encoding="utf-8").split("{", 1)[1].split("}", 1)[0]  # the first rule: light, as paper is
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", root))
+
+
+def colours() -> dict[str, str]:
+    """The house's colours by name, from the one stylesheet that has them."""
+    path = settings.BASE_DIR / "static" / "moonwalk.css"
+    return _colours(path, path.stat().st_mtime_ns)
+
+
+# --- Parts of a page ------------------------------------------------------------------------------------------------
+# A section is {title, lead, blocks}; a block {kind, ...}, one of those that report.typ draws.
+
+
+def _unit(name: str) -> str:
+    """The words of an axis: "Dhs", "%", "customers"."""
+    m = METRICS[name]
+    return before(m.unit, currency()) or after(m.unit) or m.label.lower()
+
+
+def _slot(period: Period, i: int) -> list[str]:
+    """A period's words on the axis, in two lines: Feb over 2026 where a year begins; a week's Monday."""
+    if period.weekly:
+        return [f"W{int(period.key[-2:])}", f"{period.first_day.day} {period.first_day:%b}"]
+    return [f"{period.first_day:%b}", str(period.first_day.year) if i == 0 or period.first_day.month == 1 else ""]
+
+
+def _chart(what: Reading, title: str, unit: str, series: Sequence[tuple], form: str, note: str = "") -> dict:
+    """A chart of metrics over the window: form bars, stacked or grouped; series of (name, metric, colour)."""
+    data, window = what.data, what.window
+    values = [[data.comparable(metric, p) for p in window] for _, metric, _ in series]
+    for _, metric, _ in series:
+        what.used[metric] = None
+    lacking = {METRICS[m].lacks for _, m, _ in series if any(not data.kept(m, p) for p in window)} - {""}
+    if lacking:
+        text = f"The old system kept no {' and no '.join(sorted(lacking))}: its periods have no bar."
+        note = " ".join(filter(None, (note, text)))
+    sums = [sum(float(v) for v in at if v is not None) for at in zip(*values, strict=True)]
+    tops = sums if form == "stacked" else [float(v) for one in values for v in one if v is not None]
+    marks, words, top = charts.ticks(max([0.0, *tops]))
+    drawn = [
+        {
+            "name": name,
+            "colour": colour,
+            "values": [None if v is None else float(v) for v in one],
+            "labels": [figure(v, METRICS[metric].unit) for v in one],
+        }
+        for (name, metric, colour), one in zip(series, values, strict=True)
+    ]
+    said = [
+        f"{p.short}: "
+        + ", ".join(
+            f"{one['name'] + ' ' if len(drawn) > 1 else ''}{with_unit(v[i], METRICS[m].unit, currency())}"
+            for one, v, (_, m, _) in zip(drawn, values, series, strict=True)
+        )
+        for i, p in enumerate(window)
+    ]
+    return {
+        "kind": "chart",
+        "form": form,
+        "title": title,
+        "axis": f"{unit[:1].upper()}{unit[1:]} a {what.grain}",
+        "across": ["Week", "its Monday"] if what.period.weekly else ["Month", ""],
+        "note": note,
+        "alt": f"Bar chart. {title}, {unit} a {what.grain}. {'; '.join(said)}.",
+        "slots": [_slot(p, i) for i, p in enumerate(window)],
+        "chosen": len(window) - 1,
+        "series": drawn,
+        "marks": [{"at": at, "text": text} for at, text in zip(marks, words, strict=True)],
+        "top": top,
+    }
+
+
+def _figures(what: Reading, names: Sequence[str], note: str = "") -> dict:
+    """A table of metrics: label, value, change on the period before and on the year before."""
+    bases = what.data.changes(LEADS[0].metric, what.period)
+    return {
+        "kind": "figures",
+        "title": "",
+        "note": note,
+        "head": ["Figure", what.period.short, f"On {bases[0].base}", f"On {bases[1].base}"],
+        "rows": [
+            {"label": METRICS[name].label, "colour": subject(name), "value": what.say(name),
+             "changes": what.changes(name)}
+            for name in what.asked(names)
+        ],
+    }  # fmt: skip
+
+
+def _table(title: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], note: str = "",
+           total: bool = False) -> dict:  # fmt: skip
+    """A table of words. columns: (head, how): "l" left, "r" right, "w" left and wide; total: the last row is one."""
+    heads, how = zip(*columns, strict=True)
+    return {
+        "kind": "table", "title": title, "note": note, "head": list(heads), "how": list(how), "total": total,
+        "rows": [list(row) for row in rows],
+    }  # fmt: skip
+
+
+def _by(what: Reading, split: str, title: str, first: str, note: str = "") -> dict | None:
+    """A table of metrics by the values of a dimension, those without anything left out; shares of what adds up."""
+    metrics = what.asked(SPLIT[split])
+    values = {m: {v: by.get(what.period.key) for v, by in what.data.splits[(m, split)].items()} for m in metrics}
+    names = [v for v in next(iter(values.values()), {}) if any(values[m][v] for m in metrics)]
+    if not names:
+        return None
+    what.used.update(dict.fromkeys(metrics))
+    shared = "item_revenue" if split in ITEMS else "revenue"
+    total = sum(float(values[shared][v] or 0) for v in names) if shared in values else 0
+    share = "Share" if split in ITEMS else "Share of revenue"
+    columns = [(first, "l"), *((METRICS[m].label, "r") for m in metrics), (share, "r")]
+    rows = [
+        [
+            v,
+            *(with_unit(values[m][v], METRICS[m].unit, currency()) for m in metrics),
+            with_unit(float(values[shared][v] or 0) / total if total else None, "share", ""),
+        ]
+        for v in names
+    ]
+    return _table(title, columns, rows, note)
+
+
+def _pair(*blocks: dict | None) -> dict | None:
+    """Blocks side by side, as many as there are."""
+    found = [block for block in blocks if block]
+    return {"kind": "pair", "blocks": found} if len(found) > 1 else next(iter(found), None)
+
+
+def _note(text: str) -> dict:
+    return {"kind": "note", "text": text}
+
+
+def _section(title: str, *blocks: dict | None, lead: str = "") -> dict:
+    return {"title": title, "lead": lead, "blocks": [block for block in blocks if block]}
+
+
+# --- The pages ------------------------------------------------------------------------------------------------------
+
+
+def _cover(what: Reading) -> dict:
+    """The four figures that Executive Pulse begins with, and what stands out."""
+    cards = []
+    for card in LEADS:
+        m = METRICS[card.metric]
+        value = what.data.value(card.metric, what.period)
+        said = what.say(card.metric)
+        parts = [{"label": words, "value": what.say(part)} for part, words in card.parts]
+        line = [what.data.comparable(card.metric, p) for p in what.window]
+        cards.append(
+            {
+                "label": m.label,
+                "colour": subject(card.metric),
+                "before": before(m.unit, currency()) if value is not None else "",
+                "value": figure(value, m.unit),
+                "said": said,
+                "after": after(m.unit) if value is not None else "",
+                "changes": what.changes(card.metric),
+                "parts": parts,
+                "line": [None if v is None else float(v) for v in line],
+                "note": what.data.short_of(card.metric, what.period),
+            }
+        )
+    found = _stored(what)
+    return {
+        "cards": cards,
+        "stands_out": [_insight(row) for row in told.top(found)],
+        "none": "" if found else _no_insights(what),
+        "seasons": [s.label for s in seasons(what.period.first_day, what.period.last_day)],
+    }
+
+
+def _trends(what: Reading) -> dict:
+    drawn = [
+        _chart(what, METRICS[name].label, _unit(name), [(METRICS[name].label, name, subject(name))], "bars")
+        for name in (card.metric for card in LEADS)
+    ]
+    words = {"month": f"{len(what.window)} months", "week": f"{len(what.window)} weeks"}[what.grain]
+    if len(what.window) == 1:
+        words = f"One {what.grain}: the data begins with it"
+    return _section("Trends", *drawn, lead=f"{words}, to {what.period.short}. The darker bar is {what.period.short}.")
+
+
+def _stored(what: Reading) -> list[dict]:
+    rows = what.build.insights(what.grain)
+    return [r | dict(zip(("arrow", "css", "word"), told.TONES[r["tone"]], strict=True)) for r in rows
+            if r["period"] == what.period.key]  # fmt: skip
+
+
+def _insight(row: dict) -> dict:
+    return {name: row[name] for name in ("arrow", "css", "word", "headline", "detail", "category")}
+
+
+def _no_insights(what: Reading) -> str:
+    rows = what.build.insights(what.grain)
+    newest = what.data.period(max((r["period"] for r in rows), default=""))
+    last = f", {newest.short}" if newest else ", and this data has none yet"
+    return f"Insights are made for the last closed {what.grain}{last}."
+
+
+def _insights(what: Reading) -> dict | None:
+    groups: dict[str, list] = {}
+    for row in _stored(what):
+        groups.setdefault(row["category"], []).append(_insight(row))
+    if not groups:
+        return None  # the cover says why
+    count = sum(map(len, groups.values()))
+    lead = f"{count} findings by fixed rules, for all stores in {what.period.short}."
+    blocks = [{"kind": "insights", "title": name, "rows": rows} for name, rows in groups.items()]
+    return _section("Insights", *blocks, lead=lead)
+
+
+def _customers(what: Reading) -> dict:
+    series = [("Existing", "existing_customers", "customers"), ("New", "new_customers", "customers-soft")]
+    blocks = [
+        _figures(what, CUSTOMERS),
+        _chart(what, "Customers, new and existing", "customers", series, "stacked", _change_over(what)),
+    ]
+    if what.monthly:
+        blocks += [_heat(what), _segments(what), _spread(what)]
+    else:
+        blocks += [_spread(what), _note(
+            "Retention, cohorts, segments and what customers do over months are counted by month: the report of a "
+            "month has them."
+        )]  # fmt: skip
+    return _section("Customers and retention", *blocks)
+
+
+def _change_over(what: Reading) -> str:
+    """Where people who came over from the old system inflate what is new."""
+    mixed = [p for p in what.window if p.key in what.data.old_system]
+    if not mixed:
+        return ""
+    return (
+        "Who came over from the old system counts as new again, so new customers are inflated in the months of the "
+        f"change-over (to {mixed[-1].short} and shortly after)."
+    )
+
+
+def _heat(what: Reading) -> dict:
+    """How many of each month's new customers came back, month by month."""
+    found = what.build.cohorts()
+    months = [int(name) for name in found.columns[1:]]
+    cohorts = [row for row in found.iter_rows() if row[0] <= what.period.key and row[1]][::-1][:COHORTS]
+    what.used["m0_customers"] = None
+    rows = []
+    for key, base, *later in cohorts:
+        first = date.fromisoformat(f"{key}-01")
+        reached = (what.period.first_day.year - first.year) * 12 + what.period.first_day.month - first.month
+        # What came after the report's month is left out: a report of a month says the same whenever it is made.
+        shares = [None if n is None or i > reached else n / base for i, n in zip(months[1:], later, strict=True)]
+        rows.append({"name": f"{first:%b %Y}", "base": f"{base:,}", "cells": [_shade(share) for share in shares]})
+    return {
+        "kind": "heat",
+        "title": "Customers who came back",
+        "note": "Of each month's new customers, how many came again so many months later. Closed months only: blank is "
+        "not reached yet.",
+        "head": ["Cohort month", "New customers", *(f"Month {i}" for i in months[1:])],
+        "rows": rows,
+    }
+
+
+def _shade(share: Number) -> dict | None:
+    """A cell of the map: its words, its step of colour and that of the words; None is blank."""
+    if share is None:
+        return None
+    step = charts.heat_step(share)
+    return {"text": with_unit(share, "share", ""), "step": step, "ink": charts.heat_ink(step)}
+
+
+def _segments(what: Reading) -> dict:
+    what.used["rfm"] = None
+    found = {row["segment"]: row for row in what.build.segments(what.period.key).iter_rows(named=True)}
+    everybody = sum(r["customers"] for r in found.values())
+    rows = []
+    for segment in customers.SEGMENTS:
+        r = found[segment.name]
+        rows.append([
+            segment.name, f"{r['customers']:,}",
+            with_unit(r["customers"] / everybody if everybody else None, "share", ""),
+            with_unit(r["revenue"], "money", currency()), with_unit(r["recency_days"], "days", ""),
+            figure(r["frequency"], "ratio"), segment.action,
+        ])  # fmt: skip
+    columns = (("Segment", "l"), ("Customers", "r"), ("Share", "r"), ("Revenue, 6 months", "r"),
+               ("Last came", "r"), ("Orders each", "r"), ("What to do", "w"))  # fmt: skip
+    note = (
+        f"At the end of {what.period.last_day:%B %Y}, by recency, frequency and revenue of 6 months (RFM). Last came: "
+        "mean days before the month's end."
+    )
+    return _table("Six kinds of customers", columns, rows, note)
+
+
+def _spread(what: Reading) -> dict | None:
+    """How much of the revenue hangs on few."""
+    found = what.build.concentration(what.grain, what.period.key)
+    n, revenue = found.height, float(found["revenue"].sum() or 0)
+    if not n or not revenue:
+        return None
+    top = float(found.head(20)["revenue"].sum() or 0)
+    eighty = int(found.filter(found["cumulative_share"] >= 0.8 - 1e-9)["rank"][0])
+    rows = [
+        [FACTS["top_customers_share"].label, what.fact("top_customers_share", top / revenue),
+         f"{with_unit(top, 'money', currency())} of {with_unit(revenue, 'money', currency())}"],
+        [FACTS["customers_for_80"].label, what.fact("customers_for_80", eighty),
+         f"{with_unit(eighty / n, 'share', '')} of {n:,} active customers"],
+    ]  # fmt: skip
+    return _table("How much hangs on few", (("Figure", "l"), (what.period.short, "r"), ("That is", "w")), rows)
+
+
+def _operations(what: Reading) -> dict:
+    series = [("Deliveries", "deliveries", "stops"), ("Pickups", "pickups", "stops-soft")]
+    return _section(
+        "Operations",
+        _figures(what, OPERATIONS),
+        _chart(what, "Stops, deliveries and pickups", "stops", series, "stacked"),
+        _by(what, "store", "By store", "Store"),
+        _by(what, "area", "By area", "Area"),
+        _pair(*(_by(what, split, f"By {word}", word.capitalize()) for split, word in ITEMS.items())),
+    )
+
+
+def _methods(what: Reading) -> dict | None:
+    """Collections by method, with their change on the period before."""
+    earlier = what.data.before(what.period)
+    by = what.data.splits[("collections", "payment_type")]
+    now = {m: values.get(what.period.key) for m, values in by.items()}
+    then = {m: values.get(earlier.key) if earlier else None for m, values in by.items()}
+    total = sum(float(v or 0) for v in now.values())
+    rows = []
+    for method in by:
+        if not now[method] and not then[method]:
+            continue
+        moved = what.data.split_change("collections", now[method], then[method], what.period)
+        share = float(now[method] or 0) / total if total else None
+        rows.append([method, with_unit(now[method], "money", currency()), with_unit(share, "share", ""), moved.percent])
+    if not rows:
+        return None
+    base = what.data.changes("collections", what.period)[0].base
+    columns = (("Method", "l"), ("Collections", "r"), ("Share", "r"), (f"On {base}", "r"))
+    return _table("Collections by method", columns, rows)
+
+
+def _finance(what: Reading) -> dict:
+    series = [("Revenue", "revenue", "revenue"), ("Collections", "collections", "revenue-soft")]
+    coverage = ""
+    if what.data.value("days_to_payment", what.period) is not None:
+        dated, rows = (what.data.value(n, what.period) or 0 for n in ("payment_dated_orders", "earned_rows"))
+        coverage = f"Days to payment: based on {dated:,} orders with both dates, of {rows:,} earned rows."
+        what.used.update(dict.fromkeys(("payment_dated_orders", "earned_rows")))
+    return _section(
+        "Finance",
+        _figures(what, FINANCE, coverage),
+        _chart(what, "Revenue and collections", currency(), series, "grouped"),
+        _methods(what),
+        *_owed(what),
+    )
+
+
+def _owed(what: Reading) -> list[dict]:
+    """What customers owe on the exports' date, whatever period the report is of."""
+    ledger = what.build.ledger()
+    as_of = day(ledger.as_of)
+    late = receivables.overdue(ledger.orders, ledger.as_of)
+    owed, overdue = float(receivables.total(ledger.orders)), float(receivables.total(late))
+    count, unpaid = receivables.business_accounts(ledger)
+    row = next(iter(receivables.performance(ledger).iter_rows(named=True)))
+    none_sold = "Nothing was sold on credit in the last 90 days."
+    debtors, money = ledger.orders["customer_id"].n_unique(), currency()
+    best, late_days = (what.fact(name, row[name], none_sold) for name in ("best_possible_dso", "delinquent_days"))
+    share = with_unit(overdue / owed if owed else None, "share", "")
+    facts = [
+        ("outstanding", owed, f"{ledger.orders.height:,} orders of {debtors:,} customers", ""),
+        ("overdue", overdue, f"{late.height:,} orders, {share} of what is outstanding", ""),
+        ("dso", row["dso"], f"Best possible {best}, delinquent {late_days}; "
+         f"{with_unit(row['credit_sales'], 'money', money)} sold on credit in 90 days", none_sold),
+        ("collection_effectiveness", row["collection_effectiveness"],
+         f"Since {day(ledger.start)}" if ledger.start else ledger.why, ledger.why),
+        ("business_accounts", unpaid, f"{count:,} orders, apart from all other figures", ""),
+    ]  # fmt: skip
+    rows = [[FACTS[name].label, what.fact(name, value, why), words] for name, value, words, why in facts]
+    what.used["aging"] = None
+    aging = receivables.summary(ledger.orders, ledger.as_of)["aging"]
+    bars = [
+        {"name": f"{name[:1].upper()}{name[1:]}", "count": f"{n:,}", "amount": with_unit(amount, "money", money),
+         "share": with_unit(amount / owed if owed else None, "share", ""), "part": amount / owed if owed else 0.0}
+        for name, (n, amount) in aging.items()
+    ]  # fmt: skip
+    return [
+        _table(f"What is owed on {as_of}", (("Figure", "l"), (as_of, "r"), ("That is", "w")), rows,
+               "As of the exports' date, not of the period. Who owes what is on the worklist, not in this report."),
+        {"kind": "aging", "title": "How old it is", "note": f"Unpaid on {as_of}, by days since the order was placed.",
+         "head": ["Days since placed", "Orders", "Balance", "Share"], "rows": bars},
+    ]  # fmt: skip
+
+
+def _definitions(what: Reading) -> dict:
+    """Every figure that stands in the report, in the words of METRICS and FACTS."""
+    of = {name: (m.label, m.description) for name, m in METRICS.items()}
+    of |= {name: (fact.label, fact.description) for name, fact in FACTS.items()}
+    rows = [{"label": label, "text": text} for name, (label, text) in of.items() if name in what.used]
+    lead = (
+        "Every figure of this report. A figure counts rows on the day they were earned; ratios are sums over sums; a "
+        "dash is no value, and its reason is on the last page."
+    )
+    return _section("Definitions", {"kind": "definitions", "rows": rows}, lead=lead)
+
+
+def _quality(what: Reading) -> dict:
+    """What went into the figures and what didn't: rows, rules, warnings, coverage, dashes."""
+    files = what.build.manifest["files"]
+    counts = {
+        kind: (f["read"], f["loaded"], sum(f["excluded"].values()), sum(f["quarantined"].values()))
+        for kind, f in files.items()
+    }
+    table = [[TITLES[kind], files[kind]["file"], *(f"{n:,}" for n in counts[kind])] for kind in files]
+    table.append(["All files", "", *(f"{sum(n):,}" for n in zip(*counts.values(), strict=True))])
+    heads = ("Rows read", "Loaded", "Excluded", "Quarantined")
+    columns = (("Export", "l"), ("File", "w"), *((head, "r") for head in heads))
+    rules = [
+        [TITLES[kind], fate.capitalize(), rule, f"{n:,}"]
+        for kind, f in files.items() for fate in ("excluded", "quarantined") for rule, n in f[fate].items()
+    ]  # fmt: skip
+    warnings = what.build.manifest.get("warnings", [])
+    dashes: dict[str, list[str]] = {}
+    for name, why in sorted(what.dashes.items()):
+        dashes.setdefault(why, []).append(name)
+    return _section(
+        "Data quality",
+        _table("Files", columns, table, "Rows read = loaded + excluded + quarantined.", total=True),
+        _table("Why rows were not loaded", (("Export", "l"), ("Fate", "l"), ("Rule", "w"), ("Rows", "r")), rules)
+        if rules else _note("Every row of every file was loaded."),
+        {"kind": "list", "title": "Coverage", "rows": _coverage(what)},
+        {"kind": "list", "title": "Warnings of the refresh", "rows": warnings} if warnings else None,
+        {"kind": "why", "title": "Dashes in this report", "rows": [
+            {"why": why, "names": "; ".join(names)} for why, names in dashes.items()
+        ]} if dashes else None,
+    )  # fmt: skip
+
+
+def _coverage(what: Reading) -> list[str]:
+    """What the figures of the report do not cover, in sentences."""
+    old = [p.short for p in what.window if p.key in what.data.old_system]
+    said = []
+    if old:
+        span = old[0] if len(old) == 1 else f"{old[0]} to {old[-1]}"
+        said.append(
+            f"{span} {'has' if len(old) == 1 else 'have'} rows of the old system, which kept neither items nor "
+            "payments: items, collections and what is made of them have no value there, and nothing is compared with "
+            "them. Its customers and CleanCloud's are separate records."
+        )
+    if what.asked(["payment_date_coverage"]):
+        said.append(f"Days to payment knows {what.say('payment_date_coverage')} of the period's earned rows.")
+    count = sum(f["excluded"].get("B2B", 0) for f in what.build.manifest["files"].values())
+    if count:
+        said.append(f"Business accounts are apart: {count:,} rows of theirs are in no figure but their own.")
+    staff = sum(float(s["counted"]) for s in (what.build.manifest.get("payments") or {}).values())
+    if staff:
+        amount = with_unit(staff, "money", currency())
+        said.append(f"{amount} of all collections is what staff recorded and the export doesn't say yet.")
+    lists = listed([s.name for s in seasons(what.window[0].first_day, what.window[-1].last_day)])
+    if lists:
+        said.append(f"Seasons within the charts' {what.grain}s: {lists}. Dates of the Islamic calendar are calculated.")
+    return said
