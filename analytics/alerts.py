@@ -220,6 +220,16 @@ def address(rule: AlertRule, period: str, build: queries.Snapshot) -> str:
     return f"{reverse('follow', args=[page, rule.metric])}?{urlencode(place)}"
 
 
+def latest(rule: AlertRule) -> str:
+    """address() at the live data's last closed period; "" where there is none."""
+    try:
+        build = queries.current()
+    except MoonwalkError:
+        return ""
+    closed = [p for p in frame.periods(build, rule.grain) if p.closed]
+    return address(rule, closed[-1].key, build) if closed and rule.metric in METRICS else ""
+
+
 # Judging -------------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ DOCS = settings.BASE_DIR / "docs"
 GUIDES = {page: (f"personas/{page}.md", page) for page in ("executive", "customers", "operations", "finance")} | {
     "desk": ("personas/desk.md", "receivables"),
     "collections": ("collections.md", "receivables"),
+    "alerts": ("alerts.md", "settings"),
 }
 UNITS = {
     "count": "a number", "money": "money", "share": "a share, in %", "days": "days", "ratio": "a plain number",

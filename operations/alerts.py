@@ -20,14 +20,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.apps import apps
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from analytics.access import store_of
 from analytics.formats import number
 from analytics.models import AlertEvent, AlertRule
 from etl.errors import MoonwalkError
+from operations import audit
 from operations.models import RefreshRun
+from operations.services import Refused
 
 if TYPE_CHECKING:
     from analytics.queries import Snapshot
@@ -49,11 +53,50 @@ MOST_LINES = 8  # of what moved, in a message: all of it stands on the run's pag
 _STEP = re.compile(r" at step \w+")
 
 
+def page_of(rule: AlertRule) -> str:
+    """The page that whoever a built-in rule tells may open."""
+    return FIGURES if rule.kind == Kind.CLOSED_MONTH else ANYBODY
+
+
 def make_rules(sender=None, **kwargs) -> None:
     """The house's own rules, after every migrate: one that is there already is a person's to set."""
     model = apps.get_model("analytics", "AlertRule")
-    for kind, (name, limit) in BUILT_IN.items():
-        model.objects.get_or_create(kind=kind, defaults={"name": name, "limit": limit})
+    there = set(model.objects.values_list("kind", flat=True))
+    model.objects.bulk_create(  # in bulk: no entry of the trail
+        [model(kind=kind, name=name, limit=limit) for kind, (name, limit) in BUILT_IN.items() if kind not in there],
+        ignore_conflicts=True,
+    )
+
+
+def rule_save(rule: AlertRule, *, user) -> AlertRule:
+    """Write a new or changed rule. Refused when it breaks a rule of the model, or a built-in one were made another."""
+    with _writing(user, "add" if rule.pk is None else "change"):
+        if rule.pk and AlertRule.objects.get(pk=rule.pk).kind != rule.kind:
+            raise Refused("A rule stays about what it is about: make another one.")
+        rule.created_by = user if rule.pk is None else rule.created_by
+        rule.full_clean()
+        rule.save()
+    return rule
+
+
+def rule_delete(rule: AlertRule, *, user) -> None:
+    """Remove a rule and its history. Refused for one of the house's own: it can be paused."""
+    with _writing(user, "delete"):
+        if rule.built_in:
+            raise Refused("This rule came with the house and can't be deleted: pause it instead.")
+        rule.delete()
+
+
+@contextmanager
+def _writing(user, what: str) -> Iterator[None]:
+    """One transaction of a person with this right to rules, who is not kept to a store."""
+    if not user.has_perm(f"analytics.{what}_alertrule") or store_of(user):
+        raise PermissionDenied("Your account doesn't allow this.")
+    try:
+        with audit.acting(user), transaction.atomic():
+            yield
+    except ValidationError as error:
+        raise Refused(" ".join(error.messages)) from error
 
 
 # Telling -------------------------------------------------------------------------------------------------------------
