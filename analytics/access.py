@@ -58,6 +58,7 @@ PAGES = {
         Page("receivables", "Who owes", "receivables", about="Whom to call next about what they owe."),
         Page("desk", "Customers and orders", "admin:operations_order_changelist", about="Look somebody up."),
         Page("upload", "Upload exports", "upload", about="Newer files from CleanCloud, looked at first.", whole=True),
+        Page("report", "Board report", "report", menu=False, about="One month or week on paper.", whole=True),
         Page("customer", "Customer", "customer", menu=False),  # one customer: reached by following a figure
         Page("settings", "Administration", "admin:index", menu=False),  # what is aimed at
         Page("api", "API", "api", menu=False),
@@ -69,8 +70,8 @@ PAGES = {
 FOR_ALL = ("definitions", "guides")
 # What each role may open. "desk" is the customer and order lists, which live in the admin; "settings" its own lists.
 ROLES = {
-    "Management": ("executive", "customers", "operations", "finance", "receivables", "upload", "settings", "customer",
-                   "api"),
+    "Management": ("executive", "customers", "operations", "finance", "receivables", "upload", "report", "settings",
+                   "customer", "api"),
     "Sales": ("executive", "customers", "customer", "api"),
     "Operations": ("executive", "operations", "customer", "api"),
     "Finance": ("executive", "finance", "receivables", "desk", "upload", "customer", "api"),

@@ -8,6 +8,7 @@ from analytics.dashboards import DASHBOARDS
 urlpatterns = [
     path("", views.home, name="home"),
     *(path(f"{page}/", views.dashboard, {"page": page}, name=page) for page in DASHBOARDS),
+    path("report.pdf", views.board_report, name="report"),
     path("<slug:page>/export.<str:form>", views.export, name="export"),
     path("<slug:page>/list/<slug:address>/", lists.show, name="list"),
     path("<slug:page>/list/<slug:address>/export.<str:form>", lists.export, name="list_export"),

@@ -1,14 +1,16 @@
 """Pages of figures: read the URL, ask for the numbers, fill the template."""
 
 from dataclasses import replace
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from analytics import access, exports, share, targets
+from analytics import access, exports, queries, report, share, targets
 from analytics.dashboards import attention, blocks, cards, dash_app, frame, insights
-from analytics.pages import for_page, state_of
+from analytics.dashboards.executive import EXECUTIVE
+from analytics.pages import build_of, for_page, needs_data, state_of
 from analytics.tables import Table
 
 ROWS = 200  # of a table on a page
@@ -47,6 +49,7 @@ def dashboard(request: HttpRequest, page: str) -> HttpResponse:
         "app": dash_app.markup(which.page) if drawn else None,
         "insights": insights.read(state, request.user) if tab.insights else None,
         "exports": _downloads(state),
+        "report": _report(state, request.user),
         "share_url": share.share_url(state),
         "guide": reverse("guide", args=[page]),
     }  # fmt: skip
@@ -86,6 +89,34 @@ def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
     when = state.build.meta()["as_of"] if state.tab.undated else state.period.key
     name = "-".join(filter(None, (page, state.tab.slug, chosen, when, *state.slugs)))
     return exports.export_response(tables, form, name, state.build, about)
+
+
+@access.page_required("report")
+@needs_data
+def board_report(request: HttpRequest) -> HttpResponse:
+    """The board report of the closed `period` that the address names, as a PDF; else of the last closed month."""
+    build = build_of(request)
+    try:
+        _, period = report.period_of(build, request.GET.get("period"))
+    except queries.QueryError as error:
+        return render(request, "analytics/no_report.html", {"message": str(error)}, status=404)
+    return HttpResponse(
+        report.board_report(build, period.key),
+        content_type="application/pdf",
+        headers={
+            "Content-Disposition": f'attachment; filename="{report.file_name(period.key)}"',
+            "Cache-Control": "private, no-store",
+        },
+    )
+
+
+def _report(state: frame.State, user) -> tuple[str, str] | None:
+    """(words, address) of the board report of what an Executive Pulse shows; None where there is none, or not for this
+    reader."""
+    if state.dashboard != EXECUTIVE or not state.period.closed or not access.can_see(user, "report"):
+        return None
+    words = "Board report of all stores (PDF)" if state.store else "Board report (PDF)"
+    return words, f"{reverse('report')}?{urlencode({'period': state.period.key})}"
 
 
 def _subtitle(state: frame.State) -> str:
