@@ -72,7 +72,7 @@ def by_mail(delivery: Delivery) -> None:
 def _mail(delivery: Delivery) -> EmailMultiAlternatives:
     content = delivery.content
     context = {
-        "subject": content["subject"], "text": content["text"], "lines": _pairs(content.get("lines", ())),
+        "subject": content["subject"], "text": content["text"], "lines": pairs(content.get("lines", ())),
         "url": address_of(content.get("url", "")), "site": settings.SITE_URL,
         "attachments": len(content.get("attachments", ())),
     }  # fmt: skip
@@ -99,7 +99,7 @@ def message_id(delivery: Delivery) -> str:
     return f"<{hashlib.sha256(seed.encode()).hexdigest()[:32]}@{domain}>"
 
 
-def _pairs(lines: Sequence) -> list[tuple[str, str]]:
+def pairs(lines: Sequence) -> list[tuple[str, str]]:
     """Lines of a message as (label, value); a plain line has no value."""
     return [(line, "") if isinstance(line, str) else (str(line[0]), str(line[1])) for line in lines]
 
