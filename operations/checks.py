@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
@@ -137,6 +138,21 @@ def redis_answers(app_configs, **kwargs):
             )
         ]
     return []
+
+
+@register(Tags.urls, deploy=True)
+def links_in_messages_lead_here(app_configs, **kwargs):
+    """Where something leaves the house that carries links: they must lead here from anywhere."""
+    sending = settings.EMAIL_URL or settings.SLACK_WEBHOOK or settings.NOTION_TOKEN
+    if not sending or urlsplit(settings.SITE_URL).hostname not in (None, "localhost", "127.0.0.1", "::1"):
+        return []
+    return [
+        Warning(
+            f"Links in messages lead to {settings.SITE_URL}, which is each reader's own machine.",
+            id="moonwalk.W004",
+            hint="Set MOONWALK_SITE_URL to how people reach this server, with scheme: https://figures.example.com",
+        )
+    ]
 
 
 @register(Tags.staticfiles, deploy=True)
