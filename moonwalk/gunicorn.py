@@ -1,11 +1,14 @@
 """How gunicorn serves Moonwalk: `gunicorn moonwalk.wsgi --config moonwalk/gunicorn.py`."""
 
+from moonwalk import logs
+
 threads = 4
 timeout = 120
 # django-plotly-dash keeps a little of every dashboard it ever drew: a worker is renewed before that weighs.
 max_requests = 20_000
 max_requests_jitter = 2_000
 loglevel = "warning"
+logconfig_dict = logs.for_gunicorn()
 # A refresh that a worker runs in process may end before the worker does.
 graceful_timeout = 60
 

@@ -6,10 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 from etl.business import load_business
 from etl.errors import BusinessError
+from moonwalk import logs
 from moonwalk.cache import redis_caches
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -127,6 +129,8 @@ INSTALLED_APPS = [
     "operations",
 ]
 MIDDLEWARE = [
+    "moonwalk.health.Middleware",  # probes know neither our name nor HTTPS
+    "moonwalk.logs.Middleware",
     "django.middleware.security.SecurityMiddleware",
     "moonwalk.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -305,23 +309,36 @@ LANGUAGE_CODE = "en-gb"
 USE_I18N = True
 
 # --- Celery: without REDIS_URL nothing connects anywhere, and a queued task runs in the process that queues it ------
+# A task is a hint to look at a row: it is acknowledged as it begins, and one that is lost is asked for again by the
+# clock's next tick. (Acknowledged late, it would come back an hour after its worker died.)
 CELERY_APP = "moonwalk.celery.app"
 CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for as long as Redis is away
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_keepalive": True, "health_check_interval": 25}
 CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True  # what a task did is in the database
+CELERY_RESULT_EXPIRES = None  # and so there is nothing to clean up
 CELERY_TASK_TIME_LIMIT = 3600
+CELERY_TASK_SOFT_TIME_LIMIT = 3500
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SYNC_EVERY = 1  # what was sent is known to a clock that is started again
+# Two: of refreshes one runs at a time (the others end at once), so that ticks and messages always have a process.
+CELERY_WORKER_CONCURRENCY = 2
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # what waits, waits in Redis and not in a worker that may die
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # --- Log: what happened, never whom it concerns (no names, phones or e-mails) ---------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {name: {"level": env("LOG_LEVEL")} for name in ("moonwalk", "etl", "analytics", "operations")}
-    | {"axes": {"level": "ERROR"}},  # its warnings name whoever mistyped a password
-}
+LOG_FORMAT = env("LOG_FORMAT") or "plain"
+if LOG_FORMAT not in logs.FORMATS:
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}: write one of {', '.join(logs.FORMATS)}.")
+LOGGING = logs.config(LOG_FORMAT, env("LOG_LEVEL"))
+
+# --- Errors to Sentry ----------------------------------------------------------------------------------------------
+SENTRY_DSN = env("SENTRY_DSN")
+if SENTRY_DSN:
+    from moonwalk import sentry
+
+    sentry.start(SENTRY_DSN)

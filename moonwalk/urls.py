@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth
 from django.http import Http404
 from django.urls import include, path
 
+from moonwalk import health
 from operations import customer_page
 
 
@@ -14,6 +15,7 @@ def gone(request):
 
 
 urlpatterns = [
+    *[path(address[1:], view) for address, view in health.ADDRESSES.items()],  # the middleware answers first
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("password/", auth.PasswordChangeView.as_view(template_name="registration/password.html", success_url="/"),

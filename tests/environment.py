@@ -30,6 +30,9 @@ for name in [n for n in os.environ if n.startswith("MOONWALK_")] + [
     "DEFAULT_FROM_EMAIL",
     "ALLOWED_HOSTS",
     "CSRF_TRUSTED_ORIGINS",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "SENTRY_DSN",
 ]:
     os.environ.pop(name, None)
 os.environ.update(
