@@ -9,12 +9,14 @@ class OperationsConfig(AppConfig):
     verbose_name = "Customers and orders"
 
     def ready(self) -> None:
-        from operations import alerts, audit, catch_up, checks, defaults, finding, roles, services  # noqa: F401  (checks register themselves)
+        from operations import alerts, audit, catch_up, checks, defaults, finding, roles, schedules, services  # noqa: F401  (checks register themselves)
 
         post_migrate.connect(roles.make_groups, sender=self)
         post_migrate.connect(roles.make_lock, sender=self)
         post_migrate.connect(defaults.make_levels, sender=self)
         post_migrate.connect(alerts.make_rules, sender=self)
+        post_migrate.connect(schedules.make, sender=self)
+        schedules.connect()
         audit.connect()
         connection_created.connect(finding.with_plain)
         user_logged_in.connect(_forget_old_sessions)

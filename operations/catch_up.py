@@ -1,7 +1,7 @@
 """Payments into the figures: whenever some were recorded or voided, a refresh is queued for them.
 
-With REDIS_URL a Celery worker runs it, and its clock looks every few minutes whether one was forgotten. Without, a
-thread of this process does, right after the response; the refresh's lock lets one at a time through, whoever asks.
+With REDIS_URL a Celery worker runs it, and the clock's tick looks whether one was forgotten. Without, a thread of this
+process does, right after the response; the refresh's lock lets one at a time through, whoever asks.
 """
 
 import logging
@@ -10,8 +10,8 @@ import time
 
 from django.conf import settings
 from django.db import connection
-from django.utils.module_loading import import_string
 
+from operations import queue as celery
 from operations.lock import RefreshBusy
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def queue() -> None:
     """Have the figures follow soon. Never raises: the payments are saved, and whatever refreshes next takes them."""
     try:
         if settings.REDIS_URL:
-            import_string(settings.CELERY_APP).send_task(TASK, countdown=SETTLE_SECONDS, retry=False)
+            celery.send(TASK, countdown=SETTLE_SECONDS)
         else:
             _ask()
     except Exception as error:
@@ -43,9 +43,23 @@ def on_payments_changed(sender, **kwargs) -> None:
 
 
 def at_start() -> None:
-    """A web server's process begins: take up what one that was killed left. With Redis the worker's clock does."""
+    """A web server's process begins: take up what one that was killed left. With Redis the clock's tick does."""
     if not settings.REDIS_URL:
         queue()
+        threading.Thread(target=_take_up, name=THREADS[1]).start()
+
+
+def _take_up() -> None:
+    """The refresh that waits for its turn, if there is one."""
+    from operations import refresh
+
+    try:
+        if run := refresh.waiting_run():
+            refresh.run_queued(run.pk)
+    except Exception as error:
+        log.error("the refresh that waits could not be looked for: %s", type(error).__name__)
+    finally:
+        connection.close()
 
 
 def finish() -> None:
@@ -57,7 +71,10 @@ def finish() -> None:
 
 
 def catch_up() -> None:
-    """Refresh for the payments that no published build was given yet, after whatever refresh is under way."""
+    """Refresh for the payments that no published build was given yet, after whatever refresh is under way.
+
+    A worker doesn't wait for that one's end: what it leaves is asked for again by the clock's next tick.
+    """
     from operations import refresh
 
     # A process about to end leaves them to the next one.
@@ -66,6 +83,8 @@ def catch_up() -> None:
             refresh.include_payments()
             return
         except RefreshBusy:
+            if settings.REDIS_URL:
+                return
             time.sleep(RETRY_SECONDS)
 
 

@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 10
 STALE_AFTER = timedelta(seconds=90)  # nine heartbeats missed: a process on another machine is taken for dead
 # On this machine a process that lives is no dead one: a first load's long transaction may hold its heartbeat back.
-# But its number may have been given to another process meanwhile.
+# Its number may have been given to another process meanwhile (in a container that was started again, at once): that one
+# began at another moment. Where systems don't tell, an hour's silence does.
 REUSED_AFTER = timedelta(hours=1)
 
 
@@ -56,9 +57,19 @@ def _is_dead(row: RefreshLock) -> bool:
     if row.heartbeat_at is None or row.pid is None:
         return True
     silence = timezone.now() - row.heartbeat_at
-    if row.host == socket.gethostname():
-        return not _process_exists(row.pid) or silence > REUSED_AFTER
+    host, _, began = row.host.partition(" ")
+    if host == socket.gethostname():
+        reused = bool(began) and began != _began(row.pid)
+        return not _process_exists(row.pid) or reused or silence > REUSED_AFTER
     return silence > STALE_AFTER
+
+
+def _began(pid: int) -> str:
+    """When a process began, in ticks since the machine's start; "" where the system doesn't tell."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _process_exists(pid: int) -> bool:
@@ -92,8 +103,9 @@ class Lock:
         # Compare and swap: of two processes that saw the same dead or absent holder, one wins; and a holder that was
         # only late and gave a sign of life since we looked keeps it.
         taken = RefreshLock.objects.filter(pk=1, holder=row.holder, heartbeat_at=row.heartbeat_at).update(
-            holder=self.token, run=None, host=socket.gethostname(), pid=os.getpid(), heartbeat_at=timezone.now()
-        )
+            holder=self.token, run=None, host=f"{socket.gethostname()} {_began(os.getpid())}".strip(), pid=os.getpid(),
+            heartbeat_at=timezone.now(),
+        )  # fmt: skip
         if not taken:
             raise RefreshBusy(RefreshLock.objects.select_related("run").get(pk=1).run)
         self._thread.start()

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from etl.errors import MoonwalkError, WarehouseError
-from operations import inputs, quarantine, services
+from operations import inputs, quarantine, queue, services
 from operations.lock import Lock, RefreshBusy, running
 from operations.models import Payment, RefreshRun, unexpected
 
@@ -42,10 +41,15 @@ log = logging.getLogger(__name__)
 SHARES = {"find": 2, "read": 18, "stage": 20, "marts": 20, "checks": 8, "insights": 7, "sync": 15, "publish": 10}
 KEEP_SETS = 5
 MUCH_SMALLER = 0.8
-QUEUE_PATIENCE = timedelta(minutes=15)
+QUEUE_PATIENCE = timedelta(minutes=15)  # without Redis a run that waits longer was left by a process that ended
+WORKER_PATIENCE = timedelta(days=1)  # with Redis it waits for a worker
 TRY_AGAIN = timedelta(hours=1)
 Trigger = RefreshRun.Trigger
 LIVE = (RefreshRun.State.PUBLISHED, RefreshRun.State.NOTHING_NEW)
+BY_THE_CLOCK = (Trigger.SCHEDULE, Trigger.WATCH, Trigger.RETRY)  # whoever does them is at it already, without Redis
+# What nobody stands by for is done again when its process dies, so often.
+REPEATED = (Trigger.SCHEDULE, Trigger.WATCH, Trigger.BUTTON, Trigger.UPLOAD, Trigger.RELEASE)
+MOST_REPEATS = 3
 PAYMENTS_PATIENCE = 120  # seconds that a refresh waits for a rebuild for payments, which nobody asked for by name
 
 
@@ -172,55 +176,88 @@ def _for_payments(run: RefreshRun | None) -> bool:
 
 def start(
     *,
-    user,
+    user=None,
     force: bool = False,
     exports_dir: Path | str = "",
     trigger: str = Trigger.BUTTON,
     build_id: str = "",
 ) -> RefreshRun:
-    """Queue a refresh for somebody who pressed a button, and return its record at once.
+    """Queue a refresh, and return its record at once.
 
     exports_dir: an upload's folder; none: the exports folder. build_id: with Trigger.ROLLBACK the build to go back to.
-    With REDIS_URL a Celery worker runs it, else a thread of this process. Raises RefreshBusy while one is under way,
-    MoonwalkError when the queue can't be reached.
+    With REDIS_URL a Celery worker runs it, as soon as it can; else a thread of this process, or the tick that asked for
+    it. Raises RefreshBusy while one is under way.
     """
-    held = running()
-    waiting = RefreshRun.objects.filter(
-        state=RefreshRun.State.QUEUED, started_at__gt=timezone.now() - QUEUE_PATIENCE
-    ).first()
+    held, waiting = running(), waiting_run()
     if held and _for_payments(held.run):
         held = None  # the refresh waits for it
+    if waiting and not held:
+        ask(waiting)  # its process may have ended
     if held or waiting:
         raise RefreshBusy(held.run if held and held.run else waiting)
     run = services.run_queue(
         trigger=trigger, user=user, force=force, exports_dir=str(exports_dir), build_id=build_id
     )
-    if not settings.REDIS_URL:
-        # A server that is asked to stop lets it end first (catch_up.finish).
-        threading.Thread(target=_run_in_thread, args=(run.pk,), name="refresh").start()
-        return run
-    try:
-        import_string(settings.CELERY_APP).send_task("operations.refresh", kwargs={"run_id": run.pk})
-    except Exception as error:
-        services.run_mark_failed(run, error="The queue can't be reached: is Redis running at REDIS_URL?")
-        raise MoonwalkError(run.error) from error
+    if settings.REDIS_URL or trigger not in BY_THE_CLOCK:
+        ask(run)
     return run
 
 
+def waiting_run() -> RefreshRun | None:
+    """The run whose turn is next, unless it waits for longer than anybody would."""
+    patience = WORKER_PATIENCE if settings.REDIS_URL else QUEUE_PATIENCE
+    return (
+        RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__gt=timezone.now() - patience)
+        .order_by("started_at", "pk")
+        .first()
+    )
+
+
+def ask(run: RefreshRun) -> None:
+    """Have a run that waits carried out: by a worker, or by a thread of this process. May be repeated."""
+    if not settings.REDIS_URL:
+        # A server that is asked to stop lets it end first (catch_up.finish).
+        threading.Thread(target=_run_in_thread, args=(run.pk,), name="refresh").start()
+    elif not queue.send("operations.refresh", run_id=run.pk):
+        with suppress(services.RunEnded):
+            services.run_note_error(
+                run, error="The queue can't be reached: is Redis running at REDIS_URL? It starts when it is."
+            )
+
+
 def run_queued(run_id: int) -> RefreshRun | None:
-    """Carry out a queued refresh; None when it was taken up or given up already (a task may be delivered twice)."""
+    """Carry out a queued refresh; None when it was taken up or given up already (a task may be delivered twice).
+
+    While another refresh runs it stays queued: the clock's next tick asks for it again.
+    """
     run = RefreshRun.objects.filter(pk=run_id, state=RefreshRun.State.QUEUED).select_related("started_by").first()
     if run is None:
         return None
     try:
-        if run.trigger == Trigger.ROLLBACK:
-            return rollback(run.build_id, user=run.started_by, queued=run)
-        return refresh(
-            trigger=run.trigger, user=run.started_by, force=run.forced, exports_dir=run.exports_dir or None, queued=run
-        )
+        return _carry_out(run)
+    except services.RunEnded:
+        return None
     except RefreshBusy as busy:
-        services.run_mark_failed(run, error=str(busy))
+        if not settings.REDIS_URL and run.trigger not in BY_THE_CLOCK:
+            services.run_not_started(run, error=str(busy))
         return run
+
+
+def _carry_out(run: RefreshRun) -> RefreshRun:
+    asked, _ = _asked_for(run)
+    if asked.trigger == Trigger.ROLLBACK:
+        return rollback(run.build_id, user=run.started_by, queued=run)
+    return refresh(
+        trigger=run.trigger, user=run.started_by, force=run.forced, exports_dir=run.exports_dir or None, queued=run
+    )
+
+
+def _asked_for(run: RefreshRun) -> tuple[RefreshRun, int]:
+    """The run that somebody or the clock asked for, of which this is the repetition, and which repetition it is."""
+    repeats = 0
+    while run.trigger == Trigger.RETRY and run.retry_of:
+        run, repeats = run.retry_of, repeats + 1
+    return run, repeats
 
 
 def _run_in_thread(run_id: int) -> None:
@@ -253,6 +290,15 @@ def rollback(build_id: str | None = None, *, user=None, queued: RefreshRun | Non
         if run.state == RefreshRun.State.PUBLISHED:
             _follow_payments(lock, house)
     return run
+
+
+def recover() -> bool:
+    """Finish what a dead refresh left, or queue it again; False when there is nothing like that. Raises RefreshBusy."""
+    if running() or not RefreshRun.objects.filter(state__in=RefreshRun.STARTED).exists():
+        return False
+    with Lock():
+        _tidy_up(warehouse())
+    return True
 
 
 def prune() -> list[str]:
@@ -511,10 +557,11 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
             log.warning("finished refresh %s, which died before its build %s was live", run.pk, run.build_id)
         except WarehouseError as error:
             services.payments_mark_waiting(Payment.objects.filter(included_in=run.build_id))
-            services.run_mark_failed(run, error=f"The process ended before the build was live, and now: {error}")
+            _broke_off(run, f"The process ended before the build was live, and now: {error}")
     for run in RefreshRun.objects.filter(state=RefreshRun.State.RUNNING):
-        services.run_mark_failed(run, error=f"The process ended at step {run.step or 'start'} without a word.")
-    late = RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__lt=timezone.now() - QUEUE_PATIENCE)
+        _broke_off(run, f"The process ended at step {run.step or 'start'} without a word.")
+    patience = WORKER_PATIENCE if settings.REDIS_URL else QUEUE_PATIENCE
+    late = RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__lt=timezone.now() - patience)
     for run in late.exclude(pk=but.pk if but else None):
         services.run_mark_failed(run, error="No worker took it up: is the Celery worker running?")
     for file in house.root.glob("*.duckdb"):  # unfinished ones too: builds() leaves them out
@@ -524,6 +571,19 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
     inputs.sweep()
     for unfinished in (settings.DATA_DIR / "landing").glob(".*.partial"):
         unfinished.unlink(missing_ok=True)
+
+
+def _broke_off(run: RefreshRun, error: str) -> None:
+    """End a run whose process died. What nobody stands by for waits for its turn again."""
+    asked, repeats = _asked_for(run)
+    by_button = asked.trigger == Trigger.ROLLBACK and asked.started_by_id
+    if not (asked.trigger in REPEATED or by_button):
+        services.run_mark_failed(run, error=error)
+    elif repeats < MOST_REPEATS:
+        build_id = asked.build_id if asked.trigger in (Trigger.ROLLBACK, Trigger.RELEASE) else ""
+        services.run_repeat(run, error=error, asked=asked, build_id=build_id)
+    else:
+        services.run_mark_failed(run, error=f"{error} It was tried {repeats + 1} times.")
 
 
 def _live_fingerprint(house: "Warehouse") -> str | None:

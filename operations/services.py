@@ -10,7 +10,7 @@ A run's functions guard its state: a run that somebody else has ended meanwhile 
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -824,15 +824,33 @@ def setting_delete(row: Level | MessageTemplate, *, user) -> None:
 
 
 def run_queue(
-    *, trigger: str, user=None, force: bool = False, exports_dir: str = "", build_id: str = ""
+    *,
+    trigger: str,
+    user=None,
+    force: bool = False,
+    exports_dir: str = "",
+    build_id: str = "",
+    retry_of: RefreshRun | None = None,
 ) -> RefreshRun:
     """Record a refresh that waits for a worker; exports_dir: what it is to read, "" for the exports folder; build_id:
-    the build to go back to, where it is no refresh but a return."""
+    the build to go back to, where it is no refresh but a return; retry_of: the one that broke off."""
     now = timezone.now()
     return RefreshRun.objects.create(
         trigger=trigger, started_by=user, forced=force, state=State.QUEUED, started_at=now, heartbeat_at=now,
-        exports_dir=exports_dir, build_id=build_id,
+        exports_dir=exports_dir, build_id=build_id, retry_of=retry_of,
     )  # fmt: skip
+
+
+def run_repeat(run: RefreshRun, *, error: str, asked: RefreshRun, build_id: str) -> RefreshRun:
+    """A run whose process died ends as failed, and what was `asked` for waits for its turn again, together. Nobody is
+    told of the one that broke off: its repetition will say how it went."""
+    with transaction.atomic():
+        run_mark_failed(run, error=error)
+        _run_update(run, State.FAILED, followed_up=True)
+        return run_queue(
+            trigger=RefreshRun.Trigger.RETRY, user=asked.started_by, force=asked.forced,
+            exports_dir=asked.exports_dir, build_id=build_id, retry_of=run,
+        )  # fmt: skip
 
 
 def run_open(
@@ -847,7 +865,9 @@ def run_open(
     """The record of a refresh that starts now; a queued one becomes it."""
     now = timezone.now()
     if queued is not None:
-        _run_move(queued, State.QUEUED, State.RUNNING, started_at=now, heartbeat_at=now, exports_dir=exports_dir)
+        _run_move(
+            queued, State.QUEUED, State.RUNNING, started_at=now, heartbeat_at=now, exports_dir=exports_dir, error=""
+        )
         return queued
     return RefreshRun.objects.create(
         trigger=trigger,
@@ -947,9 +967,16 @@ def run_mark_failed(run: RefreshRun, *, error: str) -> None:
     _run_move(run, RefreshRun.UNDERWAY, State.FAILED, finished_at=timezone.now(), error=error)
 
 
+def run_not_started(run: RefreshRun, *, error: str) -> None:
+    """A run that still waits is given up; one that somebody else has taken up meanwhile goes on."""
+    with suppress(RunEnded):
+        _run_move(run, State.QUEUED, State.FAILED, finished_at=timezone.now(), error=error, followed_up=True)
+
+
 def run_note_error(run: RefreshRun, *, error: str) -> None:
-    """What kept a build from going live after the database was synced; the next refresh tries again."""
-    _run_update(run, State.PUBLISHING, error=error)
+    """What keeps a run that waits from its turn, or a build from going live after the database was synced: it is tried
+    again."""
+    _run_update(run, (State.QUEUED, State.PUBLISHING), error=error)
 
 
 def _run_move(run: RefreshRun, before, after: str, **fields: Any) -> None:

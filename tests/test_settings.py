@@ -102,14 +102,6 @@ def test_another_business_file_sets_the_clock(tmp_path):
     assert json.loads(run.stdout) == ["Europe/Vienna", "05:30"]
 
 
-def test_the_daily_refresh_is_on_the_business_clock():
-    from moonwalk.celery import app
-
-    entry = app.conf.beat_schedule["daily refresh"]
-    assert (entry["task"], entry["schedule"].hour, entry["schedule"].minute) == ("operations.refresh", {6}, {0})
-    assert app.conf.timezone == "Asia/Dubai"
-
-
 # --- What no process starts with ------------------------------------------------------------------------------------
 
 

@@ -463,14 +463,6 @@ def test_a_look_that_fails_is_no_end(monkeypatch, caplog):
 
 
 @pytest.mark.sqlite_suffices
-def test_the_clock_looks_every_five_minutes():
-    from moonwalk.celery import app
-
-    entry = app.conf.beat_schedule["payments"]
-    assert (entry["task"], entry["schedule"]) == (catch_up.TASK, 300)
-
-
-@pytest.mark.sqlite_suffices
 def test_a_queue_out_of_reach_spoils_no_payment(settings, monkeypatch, caplog):
     monkeypatch.undo()  # the real queue()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"

@@ -143,27 +143,35 @@ def test_the_button_with_redis_and_a_worker(house, serve, redis_url):
 
 
 @pytest.mark.full
-def test_a_queue_that_cannot_be_reached_is_said_so(house, serve):
+def test_a_queue_that_cannot_be_reached_is_said_so(house, serve, redis_url):
     house.environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
     _, page = serve().post("/admin/operations/refreshrun/start/", on="/admin/operations/refreshrun/")
     assert "The queue can&#x27;t be reached" in page
-    assert house.rows("SELECT state FROM operations_refreshrun") == [("failed",)]
+    assert house.rows("SELECT state FROM operations_refreshrun") == [("queued",)], "it waits, and is lost no more"
 
 
 @full_on_postgresql
-def test_the_daily_refresh_on_a_worker_with_its_clock(house, redis_url):
-    """The clock's own message, sent by hand: nobody waits until six in the morning."""
+def test_the_daily_refresh_by_a_worker_and_the_clock(house, redis_url):
+    """The day before, the machine stood still at six: what the schedule owes is made up for by the first tick."""
     house.environment["REDIS_URL"] = redis_url
-    send = "from moonwalk.celery import app; app.send_task(app.conf.beat_schedule['daily refresh']['task'])"
-    assert house.run("-c", send).returncode == 0
-    schedule = str(house.root / "beat")
-    worker = house.start("-m", "celery", "-A", "moonwalk", "worker", "--beat", "--schedule", schedule, "--loglevel",
-                         "warning", "--concurrency", "1")  # fmt: skip
+    long_ago = "update(start_time=timezone.now() - timedelta(days=2), last_run_at=timezone.now())"
+    made = house.run("manage.py", "shell", "-v0", "-c", f"""
+from datetime import timedelta
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+PeriodicTask.objects.filter(name="Refresh the figures").{long_ago}
+PeriodicTask.objects.exclude(name="Refresh the figures").exclude(task="operations.tick").delete()
+PeriodicTask.objects.filter(task="operations.tick").update(last_run_at=timezone.now() - timedelta(minutes=1))
+""")  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    servers = [house.start("-m", "celery", "-A", "moonwalk", *what, "--loglevel", "warning")
+               for what in (("worker",), ("beat", "--pidfile", ""))]  # fmt: skip
     try:
         states = "SELECT trigger, state FROM operations_refreshrun"
         wait_for(lambda: house.rows(states) == [("schedule", "published")], 60)
     finally:
-        _stop([worker])
+        _stop(servers)
+    assert house.rows("SELECT name, state, attempts FROM operations_duty") == [("refresh", "done", 1)]
 
 
 # --- Payments ------------------------------------------------------------------------------------------------------

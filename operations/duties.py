@@ -1,0 +1,194 @@
+"""What schedules owe, and how it is done: each due moment is one row (Duty), made by whoever sees it first, carried out
+once.
+
+The clock (Celery beat) sends a task at the moment; the tick looks at the same schedules and makes what is missing. Both
+end in the same row. After an outage only the latest moment is owed: a monthly report still goes out, the refreshes of
+last week are not made up for.
+"""
+
+import logging
+import random
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from etl.errors import MoonwalkError
+from operations.lock import RefreshBusy
+from operations.models import Duty
+
+log = logging.getLogger(__name__)
+
+# A claim older than this is a dead process's: another one takes it over. A task is stopped before that.
+LIMIT = timedelta(seconds=60)
+FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=15), timedelta(minutes=5)
+JITTER = 0.2  # of the time until the next try, either way: not everybody comes back at the same moment
+KEPT_FOR = timedelta(days=400)
+State = Duty.State
+
+
+class NotYet(Exception):
+    """A duty can't be done yet, and why in a sentence; it is tried again `after` that time."""
+
+    def __init__(self, reason: str, after: timedelta | None = None):
+        self.after = after
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class DutySpec:
+    """label: as people read it; does: function of the due moment that gives a sentence, as dotted path; patience: for
+    so long it is tried again."""
+
+    label: str
+    about: str
+    does: str
+    patience: timedelta = timedelta(days=1)
+
+
+DUTIES = {
+    "refresh": DutySpec(
+        "Refresh the figures",
+        "Reads the newest files of the exports folder and publishes them.",
+        "operations.duties.refresh",
+    ),
+    "weekly report": DutySpec(
+        "Mail the weekly report",
+        "The board report of the week that ended, to whom Report mails names; after that day's refresh.",
+        "operations.duties.weekly_report",
+    ),
+    "monthly report": DutySpec(
+        "Mail the monthly report",
+        "The board report of the month that ended, to whom Report mails names; after that day's refresh.",
+        "operations.duties.monthly_report",
+    ),
+    "promises": DutySpec(
+        "Check promises",
+        "Tells the desk what is promised for today and which promises were broken.",
+        "operations.promises.remind",
+    ),
+    "freshness": DutySpec(
+        "See whether figures are late",
+        "Tells people when no new figures have come for too long.",
+        "operations.alerts.check_freshness",
+        patience=timedelta(hours=1),
+    ),
+    "prune": DutySpec(
+        "Tidy up",
+        "Removes builds older than the last five sets of exports, sessions that ran out and old records of duties.",
+        "operations.duties.prune",
+    ),
+}
+
+
+def owe(name: str, due_at: datetime, now: datetime | None = None) -> Duty:
+    """The row of what is owed since `due_at`; there is one however often it is asked for."""
+    now = now or timezone.now()
+    return Duty.objects.get_or_create(name=name, due_at=due_at, defaults={"next_attempt_at": now, "noticed_at": now})[0]
+
+
+def undone(now: datetime):
+    """Rows that somebody may carry out now: those whose turn it is, and those whose process died; the oldest first."""
+    theirs_is_dead = Q(state=State.RUNNING, claimed_at__lt=now - LIMIT)
+    due = Q(state=State.WAITING, next_attempt_at__lte=now)
+    return Duty.objects.filter(theirs_is_dead | due, name__in=DUTIES).order_by("due_at", "pk")
+
+
+def carry_out(duty: Duty, now: datetime | None = None) -> str | None:
+    """Do what is owed, unless it is done or somebody is at it; a sentence on what came of it, None: nothing to do."""
+    now = now or timezone.now()
+    claimed = undone(now).filter(pk=duty.pk)
+    if not claimed.update(state=State.RUNNING, claimed_at=now, attempts=F("attempts") + 1):
+        return None
+    duty.refresh_from_db()
+    spec = DUTIES[duty.name]
+    log.info("duty %s of %s: attempt %s", duty.name, duty.due_at.isoformat(), duty.attempts)
+    try:
+        outcome = import_string(spec.does)(duty.due_at)
+    except Exception as error:
+        return _not_done(duty, error, now)
+    _end(duty, state=State.DONE, done_at=max(now, timezone.now()), outcome=outcome[:500])
+    return f"{spec.label}: {outcome}"
+
+
+def _not_done(duty: Duty, error: Exception, now: datetime) -> str:
+    """Try again later what can still succeed; give up what can't, or has not for too long."""
+    reason = _sentence(error)
+    if can_pass(error) and now < duty.noticed_at + DUTIES[duty.name].patience:
+        after = getattr(error, "after", None) or backoff(duty.attempts)
+        _end(duty, state=State.WAITING, next_attempt_at=now + after, outcome=reason)
+        return f"{DUTIES[duty.name].label}: later. {reason}"
+    if not isinstance(error, (NotYet, MoonwalkError)):  # where it happened; what it said may name a customer
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("duty %s failed: %s\n%s", duty.name, type(error).__name__, where)
+    _end(duty, state=State.FAILED, outcome=f"Given up. {reason}"[:500])
+    return f"{DUTIES[duty.name].label}: given up. {reason}"
+
+
+def _end(duty: Duty, **fields) -> None:
+    """Write the end of an attempt, unless somebody took it over meanwhile."""
+    Duty.objects.filter(pk=duty.pk, state=State.RUNNING, claimed_at=duty.claimed_at).update(**fields)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, (NotYet, MoonwalkError)):
+        return str(error)[:480]
+    return f"It broke off ({type(error).__name__}); the log says where."
+
+
+def can_pass(error: BaseException) -> bool:
+    """Can the same succeed later: was the database, the queue, a time limit or another refresh in the way?"""
+    from billiard.exceptions import SoftTimeLimitExceeded
+    from kombu.exceptions import OperationalError as QueueAway
+    from redis.exceptions import RedisError
+
+    passing = (NotYet, RefreshBusy, DatabaseError, ConnectionError, TimeoutError, SoftTimeLimitExceeded, QueueAway,
+               RedisError)  # fmt: skip
+    return isinstance(error, passing)
+
+
+def backoff(attempts: int, chance: Callable[[], float] = random.random) -> timedelta:
+    """Until the next try after so many: 15 s, doubling up to 5 minutes, a fifth more or less by chance."""
+    wait = min(FIRST_RETRY * 2 ** min(attempts - 1, 10), LONGEST_RETRY)
+    return wait * (1 + JITTER * (2 * chance() - 1))
+
+
+# --- What is done ----------------------------------------------------------------------------------------------------
+
+
+def refresh(due_at: datetime) -> str:
+    """Queue the scheduled refresh. Raises RefreshBusy while another one is under way."""
+    from operations import refresh
+    from operations.models import RefreshRun
+
+    asked = RefreshRun.objects.filter(trigger=RefreshRun.Trigger.SCHEDULE, started_at__gte=due_at).first()
+    run = asked or refresh.start(trigger=RefreshRun.Trigger.SCHEDULE)
+    return f"refresh {run.pk} was asked for."
+
+
+def weekly_report(due_at: datetime) -> str:
+    """Mail the report of the week before. Raises NotYet."""
+    return import_string("operations.reports.mail")("week", due_at)
+
+
+def monthly_report(due_at: datetime) -> str:
+    """Mail the report of the month before. Raises NotYet."""
+    return import_string("operations.reports.mail")("month", due_at)
+
+
+def prune(due_at: datetime) -> str:
+    """Remove what nobody needs any more. Raises RefreshBusy."""
+    from django.contrib.sessions.backends.db import SessionStore
+
+    from operations import deliveries, refresh
+
+    removed = refresh.prune()
+    SessionStore.clear_expired()
+    ended = Duty.objects.filter(state__in=[State.DONE, State.FAILED])
+    old = ended.filter(due_at__lt=due_at - KEPT_FOR).delete()[0] + deliveries.prune()
+    return f"{len(removed)} builds and {old} old records removed."
