@@ -69,15 +69,18 @@ def broker() -> None:
 
 
 def freshness() -> None:
-    """The last refresh is not too long ago."""
+    """The last refresh is no longer ago than the alert on late figures allows, paused or not."""
     from django.db import connection
     from django.db.utils import Error
 
-    from operations import freshness
+    from analytics.models import AlertRule
+    from operations import alerts
 
     try:
-        if why := freshness.late():
-            raise Trouble(why)
+        last = alerts.last_refreshed()
+        limit = AlertRule.objects.filter(kind=AlertRule.Kind.REFRESH_LATE).values_list("limit", flat=True).first()
+        if last and limit and alerts.hours_late(last) > limit:
+            raise Trouble(f"No refresh went well in the last {limit:,.0f} hours: the figures are late.")
     except Error as error:
         raise Trouble(f"The database can't say ({type(error).__name__}).") from None
     finally:
