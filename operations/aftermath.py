@@ -8,11 +8,10 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
-from operations import deliveries
+from operations import alerts, deliveries, notion, queue
 from operations.models import RefreshRun
 
 log = logging.getLogger(__name__)
@@ -20,7 +19,8 @@ log = logging.getLogger(__name__)
 TASK = "operations.follow"
 State = RefreshRun.State
 FOLLOWED = (State.PUBLISHED, State.HELD, State.REFUSED, State.FAILED)
-OWED_FOR = timedelta(days=2)
+OWED_FOR = timedelta(days=7)
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 
 
 def after(run: RefreshRun) -> None:
@@ -28,7 +28,7 @@ def after(run: RefreshRun) -> None:
     which also tries each message once and leaves what doesn't go to the next round."""
     try:
         if settings.REDIS_URL:
-            import_string(settings.CELERY_APP).send_task(TASK, args=[run.pk], retry=False)
+            queue.send(TASK, run_id=run.pk)
             return
         for ended in owed():
             follow(ended)
@@ -38,27 +38,31 @@ def after(run: RefreshRun) -> None:
 
 
 def owed() -> QuerySet[RefreshRun]:
-    """Ended runs whose aftermath is owed, the earliest first. After two days nobody wants to know any more."""
+    """Ended runs whose aftermath is owed now, the earliest first. After a week nobody wants to know any more."""
+    now = timezone.now()
     ended = RefreshRun.objects.exclude(state__in=RefreshRun.UNDERWAY).filter(followed_up=False)
-    return ended.filter(finished_at__gt=timezone.now() - OWED_FOR).order_by("finished_at", "pk")
+    ended = ended.filter(Q(follow_at=None) | Q(follow_at__lte=now), finished_at__gt=now - OWED_FOR)
+    return ended.order_by("finished_at", "pk")
 
 
 def follow(run: RefreshRun) -> bool:
-    """Judge the alerts of an ended run and record what is to be delivered. Was all of it done? What failed is tried
-    again by the tick."""
-    done = [_tried(step, run) for step in _steps(run)]
-    if all(done):
-        RefreshRun.objects.filter(pk=run.pk).update(followed_up=True)
-        run.followed_up = True
-    return all(done)
+    """Judge the alerts of an ended run and record what is to be delivered. Was all of it done? What failed is owed
+    again after a while, which grows with the run's age."""
+    if run.followed_up or run.is_under_way:
+        return run.followed_up
+    done = [_tried(step, run) for step in _steps(run)]  # each of them, whatever became of the others
+    run.followed_up = all(done)
+    now = timezone.now()
+    wait = min(LONGEST_WAIT, max(FIRST_WAIT, (now - run.finished_at) / 2))
+    run.follow_at = None if run.followed_up else now + wait
+    RefreshRun.objects.filter(pk=run.pk).update(followed_up=run.followed_up, follow_at=run.follow_at)
+    return run.followed_up
 
 
 def _steps(run: RefreshRun) -> list:
     """Nothing where nobody is told: payments alone, dry runs, nothing new, what a person has decided meanwhile."""
     if run.state not in FOLLOWED or run.dry_run or run.is_for_payments_alone:
         return []
-    from operations import alerts, notion
-
     return [alerts.judge, notion.after]
 
 

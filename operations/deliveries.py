@@ -20,9 +20,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
-from operations import audit
+from operations import audit, queue
 from operations.models import Delivery, RefreshRun
 from operations.senders import SENDERS, Hopeless, TryAgain
 from operations.services import Refused
@@ -78,15 +77,7 @@ def _short(key: str) -> str:
 
 def _ask(row: Delivery) -> None:
     """Have the queue send it after the commit. Without one, or where it can't be reached, the next round does."""
-
-    def send() -> None:
-        try:
-            import_string(settings.CELERY_APP).send_task(TASK, args=[row.pk], retry=False)
-        except Exception as error:
-            log.warning("delivery %s waits for the tick, the queue can't be reached: %s", row.pk, type(error).__name__)
-
-    if settings.REDIS_URL:
-        transaction.on_commit(send)
+    transaction.on_commit(lambda: queue.send(TASK, pk=row.pk))
 
 
 def due() -> QuerySet[Delivery]:
