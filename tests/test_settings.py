@@ -140,6 +140,16 @@ def test_this_installation_passes_its_checks(settings, tmp_path):
     assert not checks.run_checks()
 
 
+def test_links_in_messages_that_lead_to_the_readers_own_machine_are_warned_of(settings):
+    settings.SITE_URL = "http://127.0.0.1:8000"
+    assert our_checks.links_in_messages_lead_here(None) == []  # nothing leaves the house
+    settings.SLACK_WEBHOOK = "https://hooks.slack.com/services/secret"
+    assert ids(found := our_checks.links_in_messages_lead_here(None)) == ["moonwalk.W004"]
+    assert "secret" not in str(found)
+    settings.SITE_URL = "https://figures.example.com"
+    assert our_checks.links_in_messages_lead_here(None) == []
+
+
 def test_a_data_folder_that_is_a_file_is_an_error(settings, tmp_path):
     (tmp_path / "file").write_text("")
     settings.DATA_DIR = tmp_path / "file" / "data"
