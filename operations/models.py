@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models import Case, F, OuterRef, Q, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce, Collate, Greatest, Round
+from django_celery_beat.models import PeriodicTask
 
 from operations.defaults import PLACEHOLDERS, placeholders_in
 
@@ -814,6 +815,15 @@ class Duty(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.get_state_display()}"
+
+
+class Schedule(PeriodicTask):
+    """When a duty is due, as people edit it: django-celery-beat's row, whose description says the rhythm in words
+    (operations/schedules.py)."""
+
+    class Meta:
+        proxy = True
+        ordering = ["name"]
 
 
 class FolderWatch(models.Model):

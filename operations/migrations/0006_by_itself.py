@@ -13,6 +13,7 @@ def followed_up_before(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("analytics", "0002_alerts_reports_targets"),
+        ("django_celery_beat", "0019_alter_periodictasks_options"),
         ("operations", "0005_follow_up_customer"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -334,6 +335,12 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(condition=models.Q(("id", 1)), name="folder_watch_is_one_row")
                 ],
             },
+        ),
+        migrations.CreateModel(
+            name="Schedule",
+            fields=[],
+            options={"ordering": ["name"], "proxy": True, "indexes": [], "constraints": []},
+            bases=("django_celery_beat.periodictask",),
         ),
         migrations.RunPython(followed_up_before, migrations.RunPython.noop),
     ]
