@@ -5,8 +5,10 @@ after() records a delivery for a published refresh, send() carries it out. Figur
 Executive Pulse has them; no customer's name, number or amount of their own goes out.
 """
 
+import logging
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +17,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from analytics import queries
@@ -31,13 +34,15 @@ from operations.notion_api import Api, Invalid, Missing
 from operations.notion_upkeep import LEFT, TITLE, Block, Piece, Row, Slot, Upkeep
 from operations.senders import Hopeless, TryAgain, address_of
 
+log = logging.getLogger(__name__)
+
 KPIS = tuple(card.metric for card in EXECUTIVE.tab("snapshot").cards)
 COLORS = {"positive": "green", "negative": "red", "neutral": "gray"}
 FIRST = ("negative", "positive", "neutral")  # what needs attention is read first
 UNITS = {"share": "%", "days": "days", "ratio": ""}  # of a count: what is counted
 ONE_AT_A_TIME = "push"
-ALIVE_SECONDS = 60  # without a sign of life for so long a push is dead: longer than a request and a wait together
-BEAT_SECONDS = 5
+ALIVE_SECONDS = 60  # without a sign of life for so long a push is a dead process's
+BEAT_SECONDS, LOOK_SECONDS = 15, 5
 NOT_SET = (
     "Notion is not set up: MOONWALK_NOTION_TOKEN and MOONWALK_NOTION_PAGE name the integration and the page that is "
     "shared with it. docs/notion.md says how."
@@ -173,12 +178,14 @@ def _page(api: Api) -> str:
 
 
 class OneAtATime:
-    """Held inside a `with` block: two pushes at once would both make what is missing. Of a row in the database, so that
-    it holds between machines; a push that died is taken over."""
+    """Held inside a `with` block: two pushes at once would both make what is missing. It is a row of the database, so
+    that it holds between machines; a thread keeps it alive, and one of a push that died is taken over."""
 
     def __init__(self) -> None:
         self.token = secrets.token_hex(16)
-        self._beaten = time.monotonic()
+        self._looked = time.monotonic()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="notion-heartbeat", daemon=True)
 
     def __enter__(self) -> "OneAtATime":
         row, _ = NotionObject.objects.get_or_create(key=ONE_AT_A_TIME)
@@ -187,22 +194,34 @@ class OneAtATime:
         same = NotionObject.objects.filter(free, key=ONE_AT_A_TIME, notion_id=row.notion_id)
         if not same.update(notion_id=self.token, pushed_at=now):
             raise TryAgain("Another push to Notion is under way.")
+        self._thread.start()
         return self
 
     def __exit__(self, *exc) -> None:
+        self._end.set()
+        self._thread.join()
         self._mine.update(notion_id="")
 
     @property
-    def _mine(self):
+    def _mine(self) -> QuerySet[NotionObject]:
         return NotionObject.objects.filter(key=ONE_AT_A_TIME, notion_id=self.token)
 
     def keep(self) -> None:
-        """A sign of life. Raises TryAgain where another push took this one for dead: nothing may be written then."""
-        if time.monotonic() - self._beaten < BEAT_SECONDS:
+        """Raises TryAgain where another push took this one for dead: nothing may be written then."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
             return
-        self._beaten = time.monotonic()
-        if not self._mine.update(pushed_at=timezone.now()):
+        self._looked = time.monotonic()
+        if not self._mine.exists():
             raise TryAgain("This push was taken for dead, and another one goes on.")
+
+    def _beat(self) -> None:
+        while not self._end.wait(BEAT_SECONDS):
+            try:
+                self._mine.update(pushed_at=timezone.now())
+            except Exception as error:  # a busy database: the next one may get through
+                log.warning("the sign of life of a push to Notion was not written: %s", type(error).__name__)
+            finally:
+                connection.close()
 
 
 # --- What is pushed --------------------------------------------------------------------------------------------------

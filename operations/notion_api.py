@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 
 VERSION = "2026-03-11"  # of Notion's API: data sources (2025-09-03), and in_trash instead of archived
 PER_SECOND = 3
-REQUEST_SECONDS = 20
+# Notion itself ends a request after 60 seconds: who waits longer knows that nothing is made behind their back.
+REQUEST_SECONDS, CONNECT_SECONDS = 65, 10
+LOOK_AFTER = 3  # seconds from a lost answer to the look whether it was carried out
 TRIES = 5  # of one request, before the whole push waits
 LONGEST_WAIT = 30  # seconds; when Notion wants more, the push goes on at the delivery's next attempt
 PUSH_SECONDS = 240  # so long a push may take; the next attempt goes on from there
@@ -65,6 +67,7 @@ class Api:
             auth=token, base_url=settings.NOTION_URL, notion_version=VERSION, timeout_ms=REQUEST_SECONDS * 1000,
             retry=False, logger=quiet, log_level=logging.CRITICAL,
         )  # fmt: skip
+        self.client.client.timeout = httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS)
         self._alive = alive
         self._until = time.monotonic() + PUSH_SECONDS
         self._next = time.monotonic()
@@ -77,7 +80,7 @@ class Api:
 
     def ask(self, call: Callable, **what) -> dict:
         """The answer to call(**what). Raises Missing, Invalid, TryAgain, Hopeless."""
-        return self._until_answered(call, what, lambda: None)
+        return self._until_answered(call, what)
 
     def make(self, call: Callable, find: Callable[[], dict | None], **what) -> dict:
         """The same for what would be there twice: when it is unsure whether it was made, find() looks before it is made
@@ -95,7 +98,7 @@ class Api:
             if not answer.get("has_more") or not cursor:
                 return
 
-    def _until_answered(self, call: Callable, what: dict, find: Callable[[], dict | None]) -> dict:
+    def _until_answered(self, call: Callable, what: dict, find: Callable[[], dict | None] | None = None) -> dict:
         failed = None
         for attempt in range(TRIES):
             try:
@@ -103,8 +106,9 @@ class Api:
             except _Failed as error:
                 failed = error
             log.warning("Notion, attempt %s: %s", attempt + 1, failed)
-            self._wait(failed, attempt)
-            if failed.unsure and (found := find()):
+            look = find and failed.unsure
+            self._wait(failed, attempt, LOOK_AFTER if look else 0)
+            if look and (found := find()):
                 return found
         raise TryAgain(str(failed))
 
@@ -128,8 +132,9 @@ class Api:
             time.sleep(self._next - now)
         self._next = max(now, self._next) + 1 / PER_SECOND
 
-    def _wait(self, failed: _Failed, attempt: int) -> None:
+    def _wait(self, failed: _Failed, attempt: int, least: float) -> None:
         seconds = failed.after if failed.after is not None else min(2**attempt, 8) * random.uniform(0.75, 1.25)
+        seconds = max(seconds, least)
         if seconds > LONGEST_WAIT:
             raise TryAgain(str(failed), seconds)
         time.sleep(seconds)
