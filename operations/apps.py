@@ -14,6 +14,7 @@ class OperationsConfig(AppConfig):
         post_migrate.connect(roles.make_groups, sender=self)
         post_migrate.connect(roles.make_lock, sender=self)
         post_migrate.connect(defaults.make_levels, sender=self)
+        post_migrate.connect(defaults.make_report_mails, sender=self)
         post_migrate.connect(alerts.make_rules, sender=self)
         post_migrate.connect(schedules.make, sender=self)
         schedules.connect()

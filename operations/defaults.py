@@ -147,3 +147,10 @@ def make_levels(sender=None, **kwargs) -> None:
         for language, (subject, text) in languages.items()
         for channel in ("whatsapp", "email")
     )
+
+
+def make_report_mails(sender=None, **kwargs) -> None:
+    """A row of ReportMail for the week and one for the month, after every migrate: one that is there is a person's."""
+    model = apps.get_model("analytics", "ReportMail")
+    # In bulk: no entry of the trail.
+    model.objects.bulk_create([model(grain=grain) for grain in ("week", "month")], ignore_conflicts=True)

@@ -28,6 +28,7 @@ ROOMS = {
     },
     "By itself": {
         "analytics.AlertEvent": "notifications", "analytics.AlertRule": "rule",
+        "analytics.ReportMail": "picture_as_pdf",
         "operations.Delivery": "send",
     },
     "People": {"auth.User": "group", "auth.Group": "badge", "auditlog.LogEntry": "history"},

@@ -4,6 +4,21 @@ Imported rows are read-only here; every write goes through operations.services o
 refuse is said on the page. One module a subject; registering happens as they are imported.
 """
 
-from operations.admin import alerts, customers, follow_ups, orders, payments, people, reminders, runs, trail
+from operations.admin import (
+    alerts,
+    customers,
+    deliveries,
+    follow_ups,
+    orders,
+    payments,
+    people,
+    reminders,
+    reports,
+    runs,
+    trail,
+)
 
-__all__ = ["alerts", "customers", "follow_ups", "orders", "payments", "people", "reminders", "runs", "trail"]
+__all__ = [
+    "alerts", "customers", "deliveries", "follow_ups", "orders", "payments", "people", "reminders", "reports", "runs",
+    "trail",
+]  # fmt: skip

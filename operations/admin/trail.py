@@ -20,13 +20,13 @@ from unfold.decorators import display
 
 from analytics.access import store_of
 from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag
-from analytics.models import AlertRule
+from analytics.models import AlertRule, ReportMail
 from analytics.tables import Column
 from operations.admin.shared import LATEST, History, person
 from operations.models import Customer, Delivery, FollowUp, Level, Message, MessageTemplate, Payment
 
 # What operations/audit.py keeps entries of.
-KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate, AlertRule, Delivery)
+KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate, AlertRule, ReportMail, Delivery)
 DID = {LogEntry.Action.CREATE: "made", LogEntry.Action.UPDATE: "changed", LogEntry.Action.DELETE: "removed",
        LogEntry.Action.ACCESS: "looked at"}  # fmt: skip
 TONES = {LogEntry.Action.CREATE: "good", LogEntry.Action.UPDATE: "info", LogEntry.Action.DELETE: "bad"}

@@ -1,0 +1,150 @@
+"""Reports by mail: who gets the board report of a week and of a month. Of the whole business: not for a person kept to
+one store."""
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.urls import NoReverseMatch, reverse
+from unfold.contrib.filters.admin import BooleanRadioFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from analytics.access import can_see, store_of
+from analytics.admin_lists import Cell, ListAdmin, link, moment, tag
+from analytics.models import ReportMail
+from analytics.tables import Column
+from operations import audience, reports
+from operations.admin.shared import LATEST, Button, History, ServiceAdmin, person
+from operations.admin.trail import trail
+from operations.models import Delivery
+
+TONES = {"waiting": "warn", "sending": "warn", "sent": "good", "failed": "bad"}
+
+
+class ReportMailForm(forms.ModelForm):
+    people = forms.ModelMultipleChoiceField(
+        get_user_model().objects.none(), required=False, label="who gets it",
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Nobody chosen: everybody of Management. It goes to who may open the board report and has an e-mail "
+        "address.",
+    )  # fmt: skip
+
+    class Meta:
+        model = ReportMail
+        fields = ("paused", "people", "by_slack")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if people := self.fields.get("people"):
+            known = get_user_model().objects.filter(Q(groups__isnull=False) | Q(is_superuser=True), is_active=True)
+            people.queryset = known.distinct().order_by("first_name", "username")
+            people.label_from_instance = _named
+
+
+def _named(user) -> str:
+    return person(user) if user.email.strip() else f"{person(user)} (has no e-mail address)"
+
+
+@admin.register(ReportMail)
+class ReportMailAdmin(ServiceAdmin, ListAdmin):
+    """Two rows that came with the house: who gets each, and whether it goes at all, is a person's to set."""
+
+    form = ReportMailForm
+    list_display = ("which", "told", "slack", "state", "last_sent")
+    list_filter = (("paused", BooleanRadioFilter),)
+    list_about = (
+        "The board report as a PDF, by e-mail once its week or month is over and in the figures. A schedule says when "
+        "that is looked at."
+    )
+    change_form_outer_before_template = "admin/operations/buttons.html"
+    change_form_outer_after_template = "admin/operations/histories.html"
+    readonly_fields = ("would_tell",)
+    fieldsets = ((None, {"fields": ("paused",)}), ("Who gets it", {"fields": ("people", "would_tell", "by_slack")}))
+    cells = (
+        Cell(Column("which", "Which"), lambda r: r.get_grain_display()),
+        Cell(Column("told", "Who gets it"), lambda r: told(r)),
+        Cell(Column("slack", "In Slack", "boolean"), lambda r: r.by_slack),
+        Cell(Column("paused", "Paused", "boolean"), lambda r: r.paused),
+        Cell(Column("last", "Last sent"), lambda r: last_sent(r)),
+    )
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("people")
+
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) and store_of(request.user) is None
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and store_of(request.user) is None
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def save_model(self, request, obj, form, change):
+        reports.report_mail_save(obj, user=request.user)
+
+    def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if obj is not None:
+            context |= {"buttons": buttons(request.user), "histories": [history(obj), trail([obj])]}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    @display(description="which", ordering="grain")
+    def which(self, row):
+        return str(row)
+
+    @display(description="who gets it")
+    def told(self, row):
+        return told(row)
+
+    @display(description="in Slack", ordering="by_slack")
+    def slack(self, row):
+        return "its insights" if row.by_slack else "no"
+
+    @display(description="state", ordering="paused")
+    def state(self, row):
+        return tag("plain", "paused") if row.paused else tag("good", "on")
+
+    @display(description="last sent")
+    def last_sent(self, row):
+        return last_sent(row) or "never"
+
+    @display(description="sent now would be to")
+    def would_tell(self, row):
+        said = ", ".join(person(user) for user in audience.people(row.people.all(), "report"))
+        return said or "nobody: nobody chosen is active, has an e-mail address and may open the board report"
+
+
+def told(row: ReportMail) -> str:
+    return ", ".join(person(user) for user in row.people.all()) or "Management"
+
+
+def last_sent(row: ReportMail) -> str | None:
+    return moment(reports.recorded(row.grain).filter(sent_at__isnull=False).values_list("sent_at", flat=True).first())
+
+
+def buttons(user) -> list[Button]:
+    found = [Button("Board report (PDF)", reverse("report"))] if can_see(user, "report") else []
+    try:
+        schedules = reverse("admin:django_celery_beat_periodictask_changelist")
+    except NoReverseMatch:
+        return found
+    may = user.has_perm("django_celery_beat.view_periodictask")
+    return [*found, Button("When it goes", schedules)] if may else found
+
+
+def history(row: ReportMail) -> History:
+    """What went out, the latest first."""
+    sent = reports.recorded(row.grain)[:LATEST]
+    return History(
+        "What went out",
+        ("Recorded", "About", "By", "State"),
+        [(_opened(d), d.about, d.get_kind_display(), tag(TONES[d.state], d.get_state_display())) for d in sent],
+    )
+
+
+def _opened(delivery: Delivery) -> str:
+    return link(reverse("admin:operations_delivery_change", args=[delivery.pk]), moment(delivery.created_at))
