@@ -163,7 +163,8 @@ def value_said(value: Number, unit: str, limit: Decimal | None) -> str:
     if said != with_unit(float(limit) / (100 if unit == "share" else 1), unit, currency):
         return said
     scaled = value * 100 if unit == "share" else value
-    places = next((n for n in range(1, 5) if number(scaled, n) != number(limit, n)), 4)
+    least = 2 if unit == "money" else 1
+    places = next((n for n in range(least, 5) if number(scaled, n) != number(limit, n)), 4)
     return " ".join(part for part in (before(unit, currency), number(scaled, places), after(unit)) if part)
 
 
