@@ -6,12 +6,13 @@ as often as it takes: after() right away, the tick for what a process that died 
 
 import logging
 from datetime import timedelta
+from traceback import format_tb
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from operations import alerts, deliveries, notion, queue
+from operations import alerts, current_run, deliveries, notion, queue
 from operations.models import RefreshRun
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ def follow(run: RefreshRun) -> bool:
     again after a while, which grows with the run's age."""
     if run.followed_up or run.is_under_way:
         return run.followed_up
-    done = [_tried(step, run) for step in _steps(run)]  # each of them, whatever became of the others
+    with current_run.told(run.pk):
+        done = [_tried(step, run) for step in _steps(run)]  # each of them, whatever became of the others
     run.followed_up = all(done)
     now = timezone.now()
     wait = min(LONGEST_WAIT, max(FIRST_WAIT, (now - run.finished_at) / 2))
@@ -69,7 +71,8 @@ def _steps(run: RefreshRun) -> list:
 def _tried(step, run: RefreshRun) -> bool:
     try:
         step(run)
-    except Exception as error:  # its text may hold a customer's data
-        log.error("%s after refresh %s failed: %s", step.__module__, run.pk, type(error).__name__)
+    except Exception as error:  # its text may hold a customer's data: where in the code says enough
+        where = "".join(format_tb(error.__traceback__))
+        log.error("%s after refresh %s failed: %s\n%s", step.__module__, run.pk, type(error).__name__, where)
         return False
     return True

@@ -14,14 +14,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from traceback import format_tb
 
 from auditlog.context import disable_auditlog
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from operations import audit, queue
+from operations import audit, current_run, queue
 from operations.models import Delivery, RefreshRun
 from operations.senders import SENDERS, Hopeless, TryAgain
 from operations.services import Refused
@@ -91,22 +91,8 @@ def deliver(pk: int) -> Delivery | None:
     row = _claim(pk)
     if row is None:
         return None
-    try:
-        with _alive(row):
-            SENDERS[row.kind](row)
-    except Hopeless as error:
-        _give_up(row, str(error))
-    except TryAgain as error:
-        _later(row, str(error), error.after, MOST_ATTEMPTS)
-    except Exception as error:  # its text may hold anything
-        log.error("delivery %s: %s", row.pk, type(error).__name__, exc_info=settings.DEBUG)
-        _later(row, f"Unexpected: {type(error).__name__}.", None, MOST_SURPRISES)
-    else:
-        # Whoever else claimed it meanwhile, taking this process for dead: it has arrived.
-        Delivery.objects.filter(pk=row.pk).exclude(state=State.SENT).update(
-            state=State.SENT, sent_at=timezone.now(), next_attempt_at=None, last_error=""
-        )
-        log.info("delivery %s (%s) sent at attempt %s", row.pk, row.kind, row.attempts)
+    with current_run.told(row.run_id):
+        _attempt(row)
     row.refresh_from_db()
     return row
 
@@ -171,9 +157,33 @@ def _claim(pk: int) -> Delivery | None:
     )  # fmt: skip
     if not claimed:
         return None
+    found = Delivery.objects.get(pk=pk)
     if row.state == State.SENDING:
         log.warning("delivery %s is taken over: whoever was sending it died", pk)
-    return Delivery.objects.get(pk=pk)
+        if row.attempts >= MOST_SURPRISES:
+            _give_up(found, "Each time whoever was sending it died.")
+            return None
+    return found
+
+
+def _attempt(row: Delivery) -> None:
+    """Send what this process has claimed, and write down how it went."""
+    try:
+        with _alive(row):
+            SENDERS[row.kind](row)
+    except Hopeless as error:
+        _give_up(row, str(error))
+    except TryAgain as error:
+        _later(row, str(error), error.after, MOST_ATTEMPTS)
+    except Exception as error:  # its text may hold anything: where in the code says enough
+        log.error("delivery %s: %s\n%s", row.pk, type(error).__name__, "".join(format_tb(error.__traceback__)))
+        _later(row, f"Unexpected: {type(error).__name__}.", None, MOST_SURPRISES)
+    else:
+        # Whoever else claimed it meanwhile, taking this process for dead: it has arrived.
+        Delivery.objects.filter(pk=row.pk).exclude(state=State.SENT).update(
+            state=State.SENT, sent_at=timezone.now(), next_attempt_at=None, last_error=""
+        )
+        log.info("delivery %s (%s) sent at attempt %s", row.pk, row.kind, row.attempts)
 
 
 @contextmanager

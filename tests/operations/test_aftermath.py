@@ -88,10 +88,10 @@ def test_one_under_way_owes_nothing_yet_and_one_of_last_week_nothing_more(asked)
 
 def test_a_part_that_fails_holds_up_no_other_and_is_owed_again_later(asked, monkeypatch, caplog):
     def broken(run):
-        raise ValueError("about Sara Haddad")
+        raise ValueError(run.error)
 
     monkeypatch.setattr(alerts, "judge", broken)
-    run = ended()
+    run = ended(error="Sara Haddad's row")
     assert not aftermath.follow(run)
     assert asked == [("notion", run.pk)]
     assert not aftermath.owed(), "not at once"

@@ -269,7 +269,7 @@ def test_it_is_given_up_after_two_days_of_outage(webhook):
 
 def test_what_nobody_foresaw_is_tried_twelve_times_and_keeps_its_words_to_itself(monkeypatch, caplog):
     def broken(delivery):
-        raise ZeroDivisionError("about layla@example.com")
+        raise ZeroDivisionError(delivery.recipient)
 
     monkeypatch.setitem(deliveries.SENDERS, "mail", broken)
     row = an_email()
@@ -299,6 +299,15 @@ def test_a_claim_is_one_workers_until_it_shows_no_life(mail_sink, caplog):
     Delivery.objects.update(next_attempt_at=timezone.now())
     assert sent(row).state == State.SENT and row.attempts == 2
     assert "is taken over: whoever was sending it died" in caplog.text
+
+
+def test_one_that_kills_whoever_sends_it_is_given_up(webhook):
+    row = a_slack()
+    Delivery.objects.update(state=State.SENDING, attempts=12, claimed_at=timezone.now())
+    assert deliveries.deliver(row.pk) is None
+    row.refresh_from_db()
+    assert (row.state, row.last_error) == (State.FAILED, "Each time whoever was sending it died.")
+    assert webhook.asked == 0
 
 
 def test_of_two_that_saw_it_waiting_one_gets_it(monkeypatch):
