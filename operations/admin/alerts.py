@@ -37,6 +37,7 @@ from operations.models import Delivery
 
 Kind = AlertRule.Kind
 TONES = {"waiting": "warn", "sending": "warn", "sent": "good", "failed": "bad"}
+UNSENT = [state for state in TONES if state != "sent"]
 LIMIT_HELP = {
     Kind.METRIC: "In the figure's own unit. Of a share type the %: 15 means 15 %. Of a change the % on the period "
     "before; of a share's change the points of %.",
@@ -176,6 +177,11 @@ class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
 
     def has_delete_permission(self, request, obj=None):
         return super().has_delete_permission(request, obj) and not (obj and obj.built_in)
+
+    def get_deleted_objects(self, objs, request):
+        """What a rule told goes with it: its page of deleting lists that, and takes no right of its own."""
+        found, counts, _, protected = super().get_deleted_objects(objs, request)
+        return found, counts, set(), protected
 
     def get_actions(self, request):
         found = super().get_actions(request)
@@ -358,7 +364,7 @@ class ArrivedFilter(DropdownFilter):
         if self.value() == "none":
             return queryset.filter(deliveries__isnull=True)
         if self.value() == "sent":
-            return queryset.filter(deliveries__isnull=False).exclude(~Q(deliveries__state="sent")).distinct()
+            return queryset.filter(deliveries__state="sent").exclude(deliveries__state__in=UNSENT).distinct()
         if self.value() == "waiting":
             return queryset.filter(deliveries__state__in=["waiting", "sending"]).distinct()
         return queryset.filter(deliveries__state="failed").distinct() if self.value() == "failed" else queryset
