@@ -1,0 +1,300 @@
+"""Nobody does anything: exports dropped into the folder are published, reported, pushed and mailed. And whatever dies
+meanwhile, nothing is lost.
+
+Real processes (worker, clock, web server), real Redis and PostgreSQL of the test's own; a mail server, a webhook and a
+Notion of ours at the other ends. A person's part is what they would set up before: somebody of Management with an
+e-mail address, and schedules that are due now.
+"""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import date, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from etl.sample import make_exports
+from tests.conftest import ROOT, free_port, wait_for
+from tests.databases import ON_POSTGRESQL
+from tests.fake_notion import PAGE, TOKEN, FakeNotion
+from tests.postgresql import Cluster
+from tests.sinks import MailSink, Webhook
+
+pytestmark = [
+    pytest.mark.own_database,
+    pytest.mark.skipif(ON_POSTGRESQL, reason="it brings a PostgreSQL of its own: once is enough"),
+]
+
+HEALS_WITHIN = 120  # seconds after what was killed is back
+LAST_MONTH = (date.today().replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+SET_UP = """
+import json
+from django.contrib.auth.models import Group, User
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+owner = User.objects.create_user("owner", "owner@example.com", "for-the-tests-only")
+owner.groups.add(Group.objects.get(name="Management"))
+now, _ = CrontabSchedule.objects.get_or_create(minute="*", hour="*", day_of_week="*", day_of_month="*",
+                                               month_of_year="*", timezone="UTC")
+for task in PeriodicTask.objects.filter(task="operations.duty"):
+    if json.loads(task.kwargs)["name"].endswith("report"):
+        task.crontab = now
+        task.save()
+tick = PeriodicTask.objects.get(task="operations.tick")
+tick.interval.every = 5
+tick.interval.save()
+"""
+
+
+class Redis:
+    """A Redis server that keeps nothing: what was queued when it dies is gone."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> "Redis":
+        self.process = subprocess.Popen(
+            [shutil.which("redis-server"), "--port", str(self.port), "--save", "", "--appendonly", "no"],
+            stdout=subprocess.DEVNULL,
+        )
+        return self
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Installation:
+    """Moonwalk as it runs for real, its processes started again by `start()`, and the world around it."""
+
+    PROCESSES = {
+        "worker": ("-m", "celery", "-A", "moonwalk", "worker", "--concurrency", "2", "--loglevel", "warning"),
+        "beat": ("-m", "celery", "-A", "moonwalk", "beat", "--loglevel", "warning"),
+        "web": ("-m", "gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", "127.0.0.1:{port}"),
+    }
+
+    def __init__(self, folder: Path):
+        self.folder, self.data, self.exports = folder, folder / "data", folder / "data" / "exports"
+        self.exports.mkdir(parents=True)
+        self.database, self.redis = Cluster(folder / "postgresql"), Redis()
+        self.notion, self.mail, self.slack = FakeNotion(), MailSink(), Webhook()
+        self.port, self.running = free_port(), {}
+
+    def __enter__(self) -> "Installation":
+        for part in (self.database, self.redis, self.notion, self.mail, self.slack):
+            part.__enter__() if hasattr(part, "__enter__") else part.start()
+        self.environment = {
+            "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(self.data),
+            "LOG_LEVEL": "INFO", "DATABASE_URL": self.database.url, "REDIS_URL": self.redis.url,
+            "EMAIL_URL": self.mail.url, "MOONWALK_SLACK_WEBHOOK": self.slack.url, "MOONWALK_NOTION_URL": self.notion.url,
+            "MOONWALK_NOTION_TOKEN": TOKEN, "MOONWALK_NOTION_PAGE": PAGE, "MOONWALK_SITE_URL": self.address,
+        }  # fmt: skip
+        self.do("migrate", "-v0")
+        self.do("shell", "--no-imports", "-c", SET_UP)
+        return self
+
+    def __exit__(self, *exc) -> None:
+        for name in list(self.running):
+            self.kill(name, signal.SIGTERM)
+        for part in (self.slack, self.mail, self.notion, self.database):
+            part.__exit__(None, None, None)
+        self.redis.kill()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def do(self, *arguments: str) -> str:
+        done = subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, text=True,
+                              capture_output=True, timeout=120)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            if name in ("redis", "database"):
+                getattr(self, name).start()
+                continue
+            command = [sys.executable, *(part.format(port=self.port) for part in self.PROCESSES[name])]
+            if name == "beat":
+                command += ["--pidfile", ""]
+            with (self.folder / f"{name}.log").open("a") as log:
+                self.running[name] = subprocess.Popen(
+                    command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                )
+
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """With all its children, at once."""
+        if name in ("redis", "database"):
+            getattr(self, name).kill()
+            return
+        process = self.running.pop(name)
+        try:
+            os.killpg(process.pid, how)
+        except ProcessLookupError:
+            pass
+        process.wait(60)
+
+    def keep_up(self) -> None:
+        """What an operating system's supervisor does: a process that ended is started again."""
+        for name, process in list(self.running.items()):
+            if process.poll() is not None:
+                self.start(name)
+
+    def rows(self, sql: str, *arguments) -> list[tuple]:
+        return self.database.rows(sql, *arguments)
+
+    def logs(self) -> str:
+        return "\n".join(f"== {file.name}\n{file.read_text()[-3000:]}" for file in sorted(self.folder.glob("*.log")))
+
+    def ready(self) -> dict:
+        try:
+            with urllib.request.urlopen(f"{self.address}/readyz", timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return json.load(error)
+
+    # The exports
+
+    def make(self) -> Path:
+        """A small laundry's exports of this morning, beside the folder."""
+        return make_exports(self.folder / "made", scale=0.03, start=date.today() - timedelta(days=150)).out_dir
+
+    def drop(self, made: Path) -> None:
+        """One file after the other, the largest in two halves, as a slow copy leaves them."""
+        for file in sorted(made.iterdir()):
+            content = file.read_bytes()
+            with (self.exports / file.name).open("wb") as target:
+                target.write(content[: len(content) // 2])
+                target.flush()
+                os.fsync(target.fileno())
+                target.write(content[len(content) // 2 :])
+
+    def add_order(self, made: Path, number: int) -> None:
+        """One more order of today, not yet cleaned: a new set of exports that moves no figure of a closed month."""
+        file = next(made.glob("CC-Orders-*.csv"))
+        with file.open(encoding="utf-8-sig", newline="") as source:
+            rows = list(csv.DictReader(source))
+        new = {**rows[-1], "Order ID": str(90_000 + number), "Placed": date.today().isoformat(), "Paid": "0"}
+        new |= dict.fromkeys({"Cleaned", "Collected", "Payment Date", "Payment Type", "Pickup Date"} & new.keys(), "")
+        with file.open("w", encoding="utf-8", newline="") as target:
+            writer = csv.DictWriter(target, rows[0].keys())
+            writer.writeheader()
+            writer.writerows([*rows, new])
+
+
+@pytest.fixture
+def installation(tmp_path):
+    with Installation(tmp_path) as made:
+        yield made
+
+
+def published(house: Installation) -> int:
+    return house.rows("SELECT count(*) FROM operations_refreshrun WHERE state = 'published'")[0][0]
+
+
+def left(house: Installation) -> list[tuple]:
+    """What is still to be done."""
+    return house.rows(
+        "SELECT 'refresh', state, error FROM operations_refreshrun WHERE state IN ('queued', 'running', 'publishing') "
+        "OR NOT followed_up UNION ALL SELECT 'delivery', state, last_error FROM operations_delivery "
+        "WHERE state <> 'sent'"
+    )
+
+
+def test_exports_in_the_folder_become_pages_a_report_notion_and_mail(installation):
+    house = installation
+    house.start("worker", "beat", "web")
+    house.drop(house.make())
+    wait_for(lambda: published(house) == 1, 120, every=0.5)
+    # Its report is due by its schedule, once the data has the month.
+    report = f"report:{LAST_MONTH}"
+    wait_for(lambda: house.rows("SELECT 1 FROM operations_delivery WHERE key LIKE %s", f"{report}%"), 120, every=0.5)
+    wait_for(lambda: not left(house), 120, every=0.5)
+
+    run = house.rows("SELECT trigger, state, started_by_id FROM operations_refreshrun")
+    assert run == [("watch", "published", None)]
+    told = {mail.message["Subject"]: mail for mail in house.mail.mails}
+    assert all(mail.to == ("owner@example.com",) for mail in house.mail.mails)
+    pdfs = {name: content for mail in told.values() for name, content in mail.files.items()}
+    monthly = pdfs[f"board-report-{LAST_MONTH}.pdf"]
+    figures = json.loads(
+        house.do("metrics", "customers", "revenue", "items", "stops", "--since", LAST_MONTH, "--until", LAST_MONTH,
+                 "--format", "json")
+    )  # fmt: skip
+    month = figures[LAST_MONTH]
+    text = " ".join(PdfReader(BytesIO(monthly)).pages[0].extract_text().split())
+    for metric in ("customers", "revenue", "items", "stops"):
+        assert f"{round(month[metric]):,}" in text, f"{metric} of {LAST_MONTH} is not on the cover"
+    rows = {row["Key"]: row for row in house.notion.rows()}
+    assert len(rows) == len(house.notion.rows()), "a row twice"
+    assert rows[f"revenue {LAST_MONTH}"]["Value"] == pytest.approx(float(month["revenue"]))
+    assert any(LAST_MONTH[:4] in said["text"] for said in house.slack.said), "its insights in Slack"
+    assert house.ready() == {"ready": True} | dict.fromkeys(
+        ("database", "warehouse", "broker", "freshness"), {"ok": True, "why": ""}
+    )
+
+
+MOMENTS = {
+    # What a look at the database shows when the blow falls.
+    "asked for": "SELECT 1 FROM operations_refreshrun WHERE state = 'queued'",
+    "under way": "SELECT 1 FROM operations_refreshrun WHERE state = 'running' AND step IN ('read', 'stage', 'marts')",
+    "in the database": "SELECT 1 FROM operations_refreshrun WHERE state = 'running' AND step IN ('insights', 'sync')",
+    "published": "SELECT 1 FROM operations_refreshrun WHERE state = 'published' AND NOT followed_up "
+    "OR state = 'publishing'",
+    "being sent": "SELECT 1 FROM operations_delivery WHERE state = 'sending'",
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("victim", ["worker", "redis", "database"])
+def test_whatever_is_killed_nothing_is_lost(installation, victim):
+    house = installation
+    made = house.make()
+    house.start("worker", "beat")
+    house.drop(made)
+    wait_for(lambda: published(house) == 1 and not left(house), 240, every=0.5)
+    for number, (moment, sql) in enumerate(MOMENTS.items(), start=1):
+        house.add_order(made, number)
+        before = len(house.notion.rows())
+        house.drop(made)
+        wait_for(lambda sql=sql: house.rows(sql), 90, every=0.02)
+        house.kill(victim)
+        time.sleep(3)  # it is away for a while: whoever needs it meets with that
+        house.start(victim)
+        back = time.monotonic()
+
+        def healed(number=number):
+            house.keep_up()
+            try:
+                return f"M-{90_000 + number}" in _orders(house) and not left(house)
+            except Exception:  # the database comes back
+                return False
+
+        try:
+            wait_for(healed, HEALS_WITHIN, every=0.5)
+        except AssertionError:
+            pytest.fail(f"{victim} killed when {moment}: {left(house)}\n{house.logs()}")
+        print(f"{victim} killed when {moment}: healed {time.monotonic() - back:.0f} s after it was back")
+        assert len(house.notion.rows()) == before, "no row twice"
+    keys = [mail.message["Message-ID"] for mail in house.mail.mails]
+    assert {LAST_MONTH} <= {key[len("report:") :][:7] for (key,) in house.rows("SELECT key FROM operations_delivery")}
+    assert len(set(keys)) == len(house.rows("SELECT 1 FROM operations_delivery WHERE kind = 'mail'"))
+
+
+def _orders(house: Installation) -> set[str]:
+    return {key for (key,) in house.rows("SELECT order_id FROM operations_order WHERE order_id LIKE '%%90___'")}
