@@ -14,13 +14,15 @@ from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from analytics import access, share
+from analytics import access, admin_targets, share
 from analytics.admin_lists import Cell, ListAdmin, moment, people_filter, tag
 from analytics.admin_lists import link as anchor
 from analytics.dashboards import DASHBOARDS
 from analytics.models import ApiToken, ShareLink, StoreAccess, api_token_make, api_token_revoke, store_names
 from analytics.tables import Column
 from etl.errors import BusinessError
+
+__all__ = ["StoreAccessInline", "admin_targets"]  # lists of modules of their own register as they are imported
 
 
 class StoreAccessInline(StackedInline):

@@ -121,7 +121,7 @@ class Words:
 
     line: "102 % of the target of Dhs 25,000"; verdict: "Reached: Dhs 580 above"; arrow, css: as of a Change; how: how
     it was worked out. fill, mark, now: of a bar 100 long, how far the figure reaches, where the target is, and where a
-    straight line would be by now (None: there is none).
+    straight line would be by now (None: there is none). complete: the line alone says how far it is.
     """
 
     line: str
@@ -132,11 +132,12 @@ class Words:
     fill: float = 0
     mark: float = 100
     now: float | None = None
+    complete: bool = False
 
     @property
     def short(self) -> str:
         """In a line, for a part of a card."""
-        return f"{self.line}. {self.verdict}" if self.verdict else self.line
+        return self.line if self.complete or not self.verdict else f"{self.line}. {self.verdict}"
 
 
 def words(name: str, found: Aim | None, target: Decimal, closed: bool, currency: str) -> Words:
@@ -148,7 +149,7 @@ def words(name: str, found: Aim | None, target: Decimal, closed: bool, currency:
     grows = adds_up(name)
     line = f"{number(floor(found.share * 100))} % of the target of {aimed}" if grows else f"Target {aimed}"
     scale = min(2.0, max(1.0, found.share))
-    bar = {"fill": _width(found.share, scale), "mark": _width(1, scale)}
+    bar = {"fill": _width(found.share, scale), "mark": _width(1, scale), "complete": grows}
     if not grows or closed or found.value >= target:
         return replace(_settled(found, line, closed, grows, currency), **bar)
     days = f"{found.elapsed.over} of {found.elapsed.days} days are over"
@@ -163,7 +164,7 @@ def words(name: str, found: Aim | None, target: Decimal, closed: bool, currency:
     )
     share = number(floor(float(found.end / target) * 100))
     return Words(
-        line, f"On pace for {end}, {share} % of it", UP if found.end >= target else DOWN, _css(found), how,
+        line, f"On pace for {end} ({share} %)", UP if found.end >= target else DOWN, _css(found), how,
         **bar, now=_width(found.elapsed.over / found.elapsed.days, scale),
     )  # fmt: skip
 
