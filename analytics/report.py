@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
-from analytics import charts, customers, queries, receivables, typeset
+from analytics import charts, customers, queries, receivables, targets, typeset
 from analytics.business import business
 from analytics.dashboards import frame
 from analytics.dashboards import insights as told
@@ -28,6 +28,7 @@ from analytics.dashboards.executive import EXECUTIVE
 from analytics.dashboards.frame import Card, Chart, Period, Tab, currency
 from analytics.formats import DASH, Number, after, before, day, figure, with_unit
 from analytics.metrics import FACTS, METRICS
+from analytics.models import Target
 from analytics.queries import Filters, QueryError, Snapshot
 from analytics.seasons import seasons
 from etl.errors import MoonwalkError, WarehouseError
@@ -449,12 +450,33 @@ def _insights(what: Reading) -> dict | None:
     groups: dict[str, list] = {}
     for row in _stored(what):
         groups.setdefault(row["category"], []).append(_insight(row))
+    aims = _targets(what)
     if not groups:
-        return None  # the cover says why
+        return _section("Targets", aims) if aims else None  # the cover says why there are no insights
     count = sum(map(len, groups.values()))
     lead = f"{count} findings by fixed rules, for all stores in {what.period.short}."
     blocks = [{"kind": "insights", "title": name, "rows": rows} for name, rows in groups.items()]
-    return _section("Insights", *blocks, lead=lead)
+    return _section("Insights", *blocks, aims, lead=lead)
+
+
+def _targets(what: Reading) -> dict | None:
+    """How the month stands against what was aimed at, for the whole business."""
+    wanted = {t.metric: t.value for t in Target.objects.filter(month=what.period.key, store="")} if what.monthly else {}
+    names = [name for name in METRICS if name in wanted]
+    if not names:
+        return None
+    found = what.build.query(names, "month", since=what.period.key, until=what.period.key).row(0, named=True)
+    days = (what.period.last_day - what.period.first_day).days + 1
+    rows = []
+    for name in names:
+        what.used[name] = None
+        aim = targets.aim(name, found[name], wanted[name], targets.Elapsed(days, days), closed=True)
+        said = targets.words(name, aim, wanted[name], True, currency())
+        unit = METRICS[name].unit
+        rows.append([METRICS[name].label, with_unit(found[name], unit, currency()),
+                     with_unit(wanted[name], unit, currency()), said.verdict or said.line])  # fmt: skip
+    columns = (("Figure", "l"), (what.period.short, "r"), ("Target", "r"), ("That is", "w"))
+    return _table("Targets", columns, rows)
 
 
 def _customers(what: Reading) -> dict:

@@ -19,9 +19,12 @@ from analytics import report, typeset
 from analytics.access import can_see
 from analytics.formats import change, with_unit
 from analytics.metrics import METRICS
+from analytics.models import Target
 from analytics.queries import QueryError, Refused, Snapshot
 from etl.warehouse import Warehouse
 from tests.conftest import GOLDEN, point_settings_at
+
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_suffices]
 
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 SECTIONS = ["Trends", "Insights", "Customers and retention", "Operations", "Finance", "Definitions", "Data quality"]
@@ -105,6 +108,13 @@ def snapshot_of(folder: Path) -> Snapshot:
 
 
 @pytest.fixture(scope="module")
+def database(django_db_setup, django_db_blocker):
+    """An empty one, for what is made once for all tests: a report asks it for targets."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="module")
 def messy_build(tmp_path_factory) -> Path:
     """The messy exports, built and published."""
     from etl import pipeline
@@ -120,7 +130,7 @@ def messy_build(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module", params=[("golden", "2026-02"), ("golden", "2026-W09"), ("messy", "2026-02")],
                 ids=lambda p: "-".join(p))  # fmt: skip
-def case(request, golden_build, messy_build):
+def case(request, golden_build, messy_build, database):
     """data, period, grain, folder, paper (what was made of it), answers (of ask(), asked once)."""
     data, period = request.param
     folder = {"golden": golden_build, "messy": messy_build}[data]
@@ -129,7 +139,7 @@ def case(request, golden_build, messy_build):
 
 
 @pytest.fixture(scope="module")
-def february(golden_build) -> Paper:
+def february(golden_build, database) -> Paper:
     return Paper(report.board_report(snapshot_of(golden_build), "2026-02"))
 
 
@@ -441,6 +451,22 @@ def test_the_first_month_stands_alone(golden_build):
     assert "The data begins with Jan 2024" in squeezed(paper.section("Data quality"))
 
 
+def test_targets_of_the_month_stand_beside_what_was_reached(golden_build):
+    """Revenue 25,580.20 of 25,000: 580.20 above; retention 65.4 % of 70 %: 4.6 points below; a store's is its own."""
+    for metric, month, store, value in (
+        ("revenue", "2026-02", "", 25000), ("m1_customer_retention", "2026-02", "", 0.7),
+        ("customers", "2026-02", "Hielo", 90), ("stops", "2026-01", "", 400),
+    ):  # fmt: skip
+        Target.objects.create(metric=metric, month=month, store=store, value=value)
+    paper = Paper(report.board_report(snapshot_of(golden_build), "2026-02"))
+    assert paper.row("Insights", "Revenue") == ["Dhs 25,580", "Dhs 25,000", "Reached: Dhs 580 above"]
+    assert paper.row("Insights", "M1 retention of customers") == ["65.4 %", "70.0 %", "Missed: 4.6 pp below"]
+    text = squeezed(paper.section("Insights")).partition("Targets")[2]
+    assert "Customers" not in text and "Stops" not in text
+    january = report.contents(snapshot_of(golden_build), "2026-01")
+    assert [s["title"] for s in january["sections"]][:3] == ["Trends", "Targets", "Customers and retention"]
+
+
 def test_whoever_is_kept_to_a_store_gets_none(golden_build):
     with pytest.raises(Refused, match="The board report"):
         report.board_report(snapshot_of(golden_build).restricted("Hielo"), "2026-02")
@@ -467,7 +493,6 @@ def test_a_report_that_cannot_be_typeset_says_so(golden_build, monkeypatch, capl
 # The button and its page -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.django_db
 def test_the_button_downloads_the_report_of_the_period_that_the_page_shows(get, as_):
     html = get("executive", period="2026-01")
     assert '<a href="/report.pdf?period=2026-01">Board report (PDF)</a>' in html
@@ -480,7 +505,6 @@ def test_the_button_downloads_the_report_of_the_period_that_the_page_shows(get, 
     assert "Board report of all stores (PDF)" in get("executive", store="hielo")
 
 
-@pytest.mark.django_db
 def test_there_is_no_button_for_what_isnt_over_elsewhere_or_not_for_this_reader(get, people):
     assert "report.pdf" not in get("executive", period="2026-03")
     assert "report.pdf" not in get("finance")
@@ -489,7 +513,6 @@ def test_there_is_no_button_for_what_isnt_over_elsewhere_or_not_for_this_reader(
         assert not can_see(people[who], "report")
 
 
-@pytest.mark.django_db
 def test_a_report_that_isnt_there_is_a_page_with_words(as_, golden_data):
     response = as_("layla").get("/report.pdf?period=2026-03")
     assert response.status_code == 404
