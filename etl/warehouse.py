@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -253,24 +253,26 @@ class Warehouse:
         for file in (path.with_suffix(".json"), path, path.with_name(path.name + ".wal")):
             file.unlink(missing_ok=True)
 
-    def prune(self, keep: int = 5, protect: tuple[str, ...] = ()) -> list[str]:
+    def prune(self, keep: int = 5, protect: Collection[str] = ()) -> list[str]:
         """Remove builds beyond the last `keep` sets of exports, and unfinished files; return their ids.
 
         Rebuilds of one set of exports (a payment, an upgrade) count as one set; of an older set only the newest stays,
-        of the newest set the last rebuilds for payments. With a key, plain builds go too.
+        of the newest set the last rebuilds for payments. With a key, plain builds go too. protect: builds that stay
+        and count for none of this, as nobody has published them yet.
         """
         sets: list[str] = []
         bases: list[str | None] = []
         removed = []
         for build in self.builds():
+            if build.build_id in protect:
+                continue
             bases.append(self.base_of(build.manifest))
             first = build.inputs not in sets
             if first:
                 sets.append(build.inputs)
             newest_set = build.inputs == sets[0]
-            stays = build.current or build.build_id in protect
             recent = newest_set and (bases[-1] is None or bases.count(bases[-1]) <= REBUILDS)
-            stays = stays or (len(sets) <= keep and (first or recent))
+            stays = build.current or (len(sets) <= keep and (first or recent))
             if self.key and build.manifest.get("encrypted") is False and not build.current:
                 stays = False  # from before there was a key: anybody can read it and nobody can publish it
             if not stays:

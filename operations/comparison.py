@@ -1,11 +1,16 @@
-"""What changes between two builds: rows new, changed and gone, and revenue of months that are over."""
+"""What changes between two builds: rows new, changed and gone, and the figures of months that are over."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 import duckdb
 import polars as pl
 
 from analytics import queries
+from analytics.metrics import METRICS
+from analytics.models import AlertRule
 
 # Kind of export -> the rows that came of it: a key people know, and all that the export says of it. What Moonwalk works
 # out (areas, cohorts, who is a business account) is left out: it changes with other files.
@@ -54,20 +59,105 @@ def _difference(before: pl.DataFrame, after: pl.DataFrame) -> Difference:
     return Difference(new - changed, int(changed), gone - changed, int(before["n"].sum()))
 
 
-def closed_months(before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection) -> list[dict]:
-    """Months that were over in the build before and whose revenue another build has otherwise, the newest first.
+def closed_month_limit() -> Decimal:
+    """By how many % a closed month's revenue may move before a person is asked; 1 where no rule says otherwise. A rule
+    that is paused tells nobody, and its limit still counts."""
+    rule = AlertRule.objects.filter(kind=AlertRule.Kind.CLOSED_MONTH, limit__isnull=False).first()
+    return rule.limit if rule else Decimal(1)
 
-    Each a dict: month (2026-02), label (Feb 2026); before, after, difference: money, 0 where a build has no such month.
+
+def is_over(moved: dict, limit: Decimal) -> bool:
+    """Does a row of closed_months() move by more than the limit? Out of nothing: always."""
+    return moved["share"] is None or abs(moved["share"]) > limit
+
+
+def closed_months(before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection) -> list[dict]:
+    """Months that were over in the build before and whose revenue another build has otherwise, the newest first; of a
+    month the whole business first, then each store that moved.
+
+    Each a dict: month (2026-02), label (Feb 2026), store ("" for the whole business), metric ("revenue"); before,
+    after, difference: money, 0 where a build has no such month; share: the difference in % of what the whole business
+    earned in the month, None where that was nothing. So what goes from one store to another counts as well, and a small
+    store's small corrections don't.
     """
+    months = _months(before, after)
+    was, now = (_revenue(con) for con in (before, after))
+    found = []
+    for month, store in sorted(was.keys() | now.keys(), key=lambda key: key[1]):
+        old, new = was.get((month, store), Decimal(0)), now.get((month, store), Decimal(0))
+        if month in months and old != new:
+            found.append({
+                "month": month, "label": months[month], "store": store, "metric": "revenue", "before": float(old),
+                "after": float(new), "difference": float(new - old), "share": _percent(new - old, was.get((month, ""))),
+            })  # fmt: skip
+    return sorted(found, key=lambda row: row["month"], reverse=True)
+
+
+def _percent(part: Decimal, of: Decimal | None) -> float | None:
+    return float(part * 100 / abs(of)) if of else None
+
+
+def figures(
+    before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection, months: Iterable[str]
+) -> list[dict]:
+    """Every other figure of these months that two builds have otherwise, the newest month first.
+
+    Each a dict: month, label, store (""), metric, before, after; None where there is no value. What the build before
+    can't be asked (it was made by an earlier version) is left out.
+    """
+    labels = {month: label for month, label in _months(before, after).items() if month in set(months)}
+    names = [name for name, metric in METRICS.items() if "month" in metric.grains and name != "revenue"]
+    was, now = (_asked(con, names) for con in (before, after))
+    found = []
+    for month in sorted(labels, reverse=True):
+        old, new = was.get(month, {}), now.get(month, {})
+        found += [
+            {"month": month, "label": labels[month], "store": "", "metric": name, "before": old.get(name),
+             "after": new.get(name)}
+            for name in names if name in _known(was) and _differ(old.get(name), new.get(name))
+        ]  # fmt: skip
+    return found
+
+
+def _months(before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Months up to the last one that was over in the build before, whichever build has them: month -> label."""
     end = queries.periods(before, "month").filter("closed")["last_day"].max()
     if end is None:
-        return []
+        return {}
     known = pl.concat([queries.periods(con, "month") for con in (before, after)]).unique("period", keep="first")
-    months = known.filter(pl.col("last_day") <= end).select("period", "label")
-    for name, con in (("before", before), ("after", after)):
-        revenue = queries.query(con, ["revenue"], "month", include_open=True)
-        months = months.join(revenue.select("period", pl.col("revenue").alias(name)), on="period", how="left")
-    months = months.with_columns(pl.col("before", "after").fill_null(0.0))
-    months = months.with_columns(difference=(pl.col("after") - pl.col("before")).round(2))
-    moved = months.filter(pl.col("difference") != 0).sort("period", descending=True)
-    return moved.rename({"period": "month"}).to_dicts()
+    return dict(known.filter(pl.col("last_day") <= end).select("period", "label").iter_rows())
+
+
+def _revenue(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], Decimal]:
+    """(month, store) -> revenue to the fils; store "" is the whole business."""
+    found = queries.ask(con, {None: ["revenue"], "store": ["revenue"]}, "month", include_open=True)
+    rows = [(month, "", value) for month, value in found[None].select("period", "revenue").iter_rows()]
+    rows += found["store"].select("period", "store", "revenue").iter_rows()
+    return {(month, store): Decimal(f"{value or 0:.2f}") for month, store, value in rows}
+
+
+def _asked(con: duckdb.DuckDBPyConnection, names: list[str]) -> dict[str, dict]:
+    """month -> {metric: value}; one question, or one a metric where a build of an earlier version can't answer it."""
+    try:
+        rows = queries.query(con, names, "month", include_open=True).to_dicts()
+        return {row["period"]: row for row in rows}
+    except duckdb.Error:
+        if len(names) == 1:
+            return {}
+    found: dict[str, dict] = {}
+    for name in names:
+        for month, row in _asked(con, [name]).items():
+            found.setdefault(month, {}).update(row)
+    return found
+
+
+def _known(asked: dict[str, dict]) -> set[str]:
+    """The metrics that a build could be asked."""
+    return set(next(iter(asked.values()), {}))
+
+
+def _differ(old: float | None, new: float | None) -> bool:
+    """Are two values of a figure not the same? Sums over rows in another order are."""
+    if old is None or new is None:
+        return old is not new
+    return not math.isclose(old, new, rel_tol=1e-9, abs_tol=1e-9)

@@ -346,19 +346,19 @@ def _built(found: Found, live: dict, house: "Warehouse", work: Path, upload: inp
     with closing(Warehouse(aside / "warehouse", key).connect(build.build_id)) as after:
         if live:
             with closing(house.connect()) as before:
-                rows, months = comparison.rows(before, after), comparison.closed_months(before, after)
+                rows, moved = comparison.rows(before, after), comparison.closed_months(before, after)
         else:
-            rows, months = comparison.rows(None, after), []
+            rows, moved = comparison.rows(None, after), []
     rejected = quarantine.places(build.build_id, data_dir=aside)
     for kind, file in quarantine_files(aside, build.build_id).items():
         inputs.keep(upload.folder, f"rejected-{kind}.csv", open_kept(file, key))
     warnings = [*_order_of_things(found, live, manifest), *refresh.shrunk(live, manifest), *manifest["warnings"]]
     return {
         "as_of": manifest["as_of"], "data_to": manifest["data_to"], "was": live.get("as_of", ""),
-        "rows": {kind: vars(difference) for kind, difference in rows.items()}, "months": months,
+        "rows": {kind: vars(difference) for kind, difference in rows.items()}, "moved": moved,
         "tallies": manifest["files"], "rejected": rejected,
         "warnings": [_in_their_words(w, shown, work) for w in warnings],
-        "same": manifest["inputs"] == live.get("inputs"),
+        "inputs": manifest["inputs"], "same": manifest["inputs"] == live.get("inputs"),
         "left": manifest["inputs"] in house.rolled_back(),
     }  # fmt: skip
 

@@ -185,11 +185,13 @@ def lay_out_kept(folder: Path, name: str, sha256: str) -> None:
 @dataclass
 class Inputs:
     """What a refresh reads: a folder of exports; `uploaded` says which of them came by upload (kind -> file, sha256,
-    at), `warnings` what could not be taken."""
+    at), `warnings` what could not be taken. `sure`: what the build was made of (its base) against which somebody saw
+    what these exports move of closed months, and said yes; "" for nobody."""
 
     folder: Path
     uploaded: dict[str, dict] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    sure: str = ""
 
     def remember(self, manifest: dict) -> None:
         """Write into a build's manifest which of its files came by upload, and the warnings."""
@@ -232,7 +234,7 @@ def _upload_laid_out(upload: Upload, plan: dict, live: dict, work: Path) -> Inpu
         lay_out_kept(work, file["name"], file["sha256"])
     at = timezone.now().isoformat()
     new = {f["kind"]: {"file": f["name"], "sha256": f["sha256"], "at": at} for f in plan["files"] if f["mine"]}
-    return Inputs(work, live.get("uploaded", {}) | new)
+    return Inputs(work, live.get("uploaded", {}) | new, sure=upload.read("sure").get("against", ""))
 
 
 def _exports_and_uploads(folder: Path, uploaded: dict, work: Path) -> Inputs:

@@ -5,6 +5,9 @@ everything up to the database transaction touches a candidate alone; the transac
 marks the run "publishing" together; then the pointer moves in one atomic step. A run found "publishing" died between
 those two and is finished first by whoever comes next.
 
+A build that moves what a closed month earned by more than the limit waits there, before the transaction, as a candidate
+that is kept: its run is held. release() publishes that very build, discard_held() removes it.
+
 Staff's payments go into every build. Which of them a published build was given stands on each (included_in), written in
 the transaction that makes it the one to publish; as long as one waits, the live build's own exports are built again.
 """
@@ -17,16 +20,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from etl.errors import MoonwalkError, WarehouseError
-from operations import inputs, quarantine, queue, services
+from operations import current_run, inputs, quarantine, queue, services
 from operations.lock import Lock, RefreshBusy, running
 from operations.models import Payment, RefreshRun, unexpected
 
@@ -38,14 +41,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What a step takes of the whole, in %, as measured at the size of one business.
-SHARES = {"find": 2, "read": 18, "stage": 20, "marts": 20, "checks": 8, "insights": 7, "sync": 15, "publish": 10}
+SHARES = {"find": 2, "read": 18, "stage": 20, "marts": 20, "checks": 8, "insights": 6, "compare": 1, "sync": 15,
+          "publish": 10}  # fmt: skip
 KEEP_SETS = 5
 MUCH_SMALLER = 0.8
 QUEUE_PATIENCE = timedelta(minutes=15)  # without Redis a run that waits longer was left by a process that ended
 WORKER_PATIENCE = timedelta(days=1)  # with Redis it waits for a worker
 TRY_AGAIN = timedelta(hours=1)
 Trigger = RefreshRun.Trigger
-LIVE = (RefreshRun.State.PUBLISHED, RefreshRun.State.NOTHING_NEW)
+State = RefreshRun.State
+LIVE = (State.PUBLISHED, State.NOTHING_NEW)
+WERE_HELD = (State.HELD, State.RELEASED, State.DISCARDED)
+# After these ends payments follow: a bad file, or figures that a person must look at first, keep none waiting.
+DECIDED = (*LIVE, State.REFUSED, State.HELD)
+UNCOMPARED = (
+    "IMPORTANT: the live build was made by an earlier version of Moonwalk and can't be compared with this one. After "
+    "publishing, look at a month that you know; going back is possible."
+)
 BY_THE_CLOCK = (Trigger.SCHEDULE, Trigger.WATCH, Trigger.RETRY)  # whoever does them is at it already, without Redis
 # What nobody stands by for is done again when its process dies, so often.
 REPEATED = (Trigger.SCHEDULE, Trigger.WATCH, Trigger.BUTTON, Trigger.UPLOAD, Trigger.RELEASE)
@@ -105,14 +117,16 @@ def refresh(
     user=None,
     exports_dir: Path | str | None = None,
     force: bool = False,
+    sure: bool = False,
     dry_run: bool = False,
     on_progress: Callable[[Event], None] | None = None,
     queued: RefreshRun | None = None,
 ) -> RefreshRun:
     """Build from the newest exports and publish. Returns the run's record, ended: its state and `error` say how.
 
-    force: publish although nothing changed, or although these exports were rolled back. dry_run: build and check,
-    publish nothing. queued: the record that waited for this call. Raises RefreshBusy while another refresh runs.
+    force: a person's word for all of it: publish although nothing changed, these exports were rolled back or discarded,
+    or closed months moved. sure: their word for the last alone. dry_run: build and check, publish nothing. queued: the
+    record that waited for this call. Raises RefreshBusy while another refresh runs.
     """
     folder = Path(exports_dir or settings.EXPORTS_DIR)
     with _alone() as lock:
@@ -123,11 +137,13 @@ def refresh(
         )
         lock.attach(run)
         with _recorded(run):
-            _build_and_publish(run, lock, house, lambda live: inputs.opened(folder, live), Progress(run, on_progress))
+            progress = Progress(run, on_progress)
+            _build_and_publish(run, lock, house, lambda live: inputs.opened(folder, live), progress, sure)
             if run.state in LIVE:
                 inputs.settle(folder)
-        if not dry_run and run.state in (*LIVE, RefreshRun.State.REFUSED):  # a bad file keeps no payment waiting
+        if not dry_run and run.state in DECIDED:
             _follow_payments(lock, house)
+    _after(run)
     return run
 
 
@@ -247,6 +263,8 @@ def _carry_out(run: RefreshRun) -> RefreshRun:
     asked, _ = _asked_for(run)
     if asked.trigger == Trigger.ROLLBACK:
         return rollback(run.build_id, user=run.started_by, queued=run)
+    if asked.trigger == Trigger.RELEASE:
+        return release_now(run.build_id, user=run.started_by, queued=run)
     return refresh(
         trigger=run.trigger, user=run.started_by, force=run.forced, exports_dir=run.exports_dir or None, queued=run
     )
@@ -289,7 +307,108 @@ def rollback(build_id: str | None = None, *, user=None, queued: RefreshRun | Non
             _publish(run, house, manifest, progress)
         if run.state == RefreshRun.State.PUBLISHED:
             _follow_payments(lock, house)
+    _after(run)
     return run
+
+
+# --- Held builds ---------------------------------------------------------------------------------------------------
+
+
+def release(held: RefreshRun, user) -> RefreshRun:
+    """Queue the publishing of a held build, as start() does; the record of the run that does it.
+
+    Raises MoonwalkError where it can't be published (as things stand now; it is looked at again then), RefreshBusy.
+    """
+    _releasable(warehouse(), held)
+    return start(trigger=Trigger.RELEASE, user=user, build_id=held.build_id)
+
+
+def release_now(build_id: str, *, user=None, queued: RefreshRun | None = None) -> RefreshRun:
+    """Publish that very build, which is held: customers and orders, then the pointer, then payments made since.
+
+    Returns its run: refused, with a sentence, where the build can't be published any more. Raises RefreshBusy.
+    """
+    with _alone() as lock:
+        house = warehouse()
+        _tidy_up(house, but=queued)
+        run = services.run_open(trigger=Trigger.RELEASE, user=user, queued=queued)
+        lock.attach(run)
+        with _recorded(run):
+            held = RefreshRun.objects.filter(build_id=build_id, state__in=WERE_HELD).first()
+            manifest = _releasable(house, held) | {"seconds": {}}  # nothing was built: only this run's own steps count
+            del manifest["held"]
+            progress = Progress(run, None)
+            with closing(house.connect(build_id)) as con:
+                _sync(run, lock, con, manifest, progress, lambda: _let_go(held, run))
+            _publish(run, house, manifest, progress)
+        if run.state == State.PUBLISHED:
+            _follow_payments(lock, house)
+    _after(run)
+    return run
+
+
+def discard_held(held: RefreshRun, user) -> None:
+    """Remove a held build: its exports are not published again unless forced. Needs no turn of the lock: of two
+    people who decide, one is told. Raises MoonwalkError where it was decided already."""
+    try:
+        services.run_mark_discarded(held, user=user)
+    except services.RunEnded:
+        held.refresh_from_db()
+        raise MoonwalkError(decision(held)) from None
+    _drop(warehouse(), held.build_id)
+
+
+def was_discarded(exports: str) -> bool:
+    """Did somebody discard a held build of this set of exports (a manifest's "inputs"), and nobody publish it since?"""
+    runs = RefreshRun.objects.filter(manifest__inputs=exports, state__in=(State.PUBLISHED, State.DISCARDED))
+    runs = runs.exclude(state=State.DISCARDED, decided_at=None)
+    last = runs.order_by("-finished_at", "-pk").values_list("state", flat=True).first()
+    return last == State.DISCARDED
+
+
+def why_not(held: RefreshRun) -> str:
+    """Why a held build can't be published as things stand, and what to do; "" when it can."""
+    try:
+        _releasable(warehouse(), held)
+    except MoonwalkError as error:
+        return str(error)
+    return ""
+
+
+def decision(run: RefreshRun) -> str:
+    """What became of a run that was held: "discarded by Hala on 5 Mar 2026, 09:12", in a sentence."""
+    by = f" by {run.decided_by.get_full_name() or run.decided_by.get_username()}" if run.decided_by else ""
+    on = f" on {date_format(timezone.localtime(run.decided_at), 'j M Y, H:i')}" if run.decided_at else ""
+    if run.state == State.RELEASED:
+        return f"The build of refresh {run.pk} was published{by}{on}."
+    if run.state == State.DISCARDED:
+        return f"The build of refresh {run.pk} was discarded{by}{on}."
+    return f"The build of refresh {run.pk} is not held: {run.get_state_display()}."
+
+
+def _releasable(house: "Warehouse", held: RefreshRun | None) -> dict:
+    """The manifest of a held build. Raises MoonwalkError for one that can't be published as things stand."""
+    if held is None or held.state != State.HELD:
+        raise MoonwalkError(decision(held) if held else "There is no such held build.")
+    manifest = house.manifest(held.build_id)
+    if not manifest or not house.path(held.build_id).exists():
+        raise WarehouseError(f"Build {held.build_id} is no longer there: discard it, then refresh anew.")
+    if manifest["held"]["against"] != house.base_of(house.manifest(house.current() or "")):
+        raise WarehouseError(
+            "Another build went live since this one was compared, so its figures may not be what is said here. Refresh "
+            "anew: the same exports are then compared with what is live now."
+        )
+    house.connect(held.build_id).close()
+    return manifest
+
+
+def _let_go(held: RefreshRun, run: RefreshRun) -> None:
+    """A held build is the one to publish: whoever asked decided it, and of the payments it has those that it was given
+    when it was made. All given to later builds wait again; those builds had the exports of the one before."""
+    services.run_mark_released(held, user=run.started_by)
+    later = RefreshRun.objects.filter(state=State.PUBLISHED, started_at__gt=held.started_at).values_list("build_id")
+    services.payments_mark_waiting(Payment.objects.filter(included_in__in=later))
+    services.payments_mark_included(held.manifest["held"]["payments"], build_id=held.build_id)
 
 
 def recover() -> bool:
@@ -318,6 +437,7 @@ def _build_and_publish(
     house: "Warehouse",
     opened: Callable[[dict], AbstractContextManager[inputs.Inputs]],
     progress: Progress,
+    sure: bool = False,
 ) -> bool:
     """Build and publish what opened(the live build's manifest) gives. Did what staff recorded go in (or was it in)?"""
     from analytics.enrich import code_hash
@@ -351,33 +471,88 @@ def _build_and_publish(
         manifest["warnings"] = [*shrunk(live, manifest), *manifest["warnings"]]
         same = house.base_of(manifest) == house.base_of(live)
         manifest["payments_alone"] = same and not run.forced and manifest["fingerprint"] != live["fingerprint"]
-        if not run.forced and not same and _was_rolled_back(house, manifest):
+        sure = sure or run.forced or bool(found.sure) and found.sure == house.base_of(live)
+        if not run.forced and not same and (why := _left_out(house, manifest, live, sure)):
             _drop(house, build.build_id)
-            _nothing_new(
-                run,
-                house,
-                "These exports went into a build that somebody rolled back: they are not "
-                "published again unless forced (refresh_data --force).",
-            )
+            _nothing_new(run, house, why)
             return False
         with progress.step("insights"):
             enrich_candidate(house, build.build_id, manifest, _receivables_on_record())
+        with progress.step("compare"):
+            moved, held = ([], False) if same or not live else _moved(house, live, manifest)
         manifest["seconds"] = manifest["seconds"] | progress.seconds
-        house.write_manifest(build.build_id, manifest)
         if run.dry_run:
             manifest["rejected"] = quarantine.places(build.build_id)
             _drop(house, build.build_id)
-            services.run_mark_checked(run, manifest=manifest)
+            services.run_mark_checked(run, manifest=manifest, moved=moved)
             return False
+        if held and not sure:
+            manifest["held"] = {"against": house.base_of(live), "payments": waiting}
+        house.write_manifest(build.build_id, manifest)
+        if "held" in manifest:
+            _hold(run, lock, house, manifest, moved)
+            return False
+        if moved:
+            services.run_note_moved(run, moved=moved)
         with closing(house.connect(build.build_id)) as con:
-            mark = partial(services.payments_mark_included, waiting, build_id=build.build_id)
+
+            def mark() -> None:
+                services.payments_mark_included(waiting, build_id=build.build_id)
+                if not manifest["payments_alone"]:
+                    _supersede(run)
+
             _sync(run, lock, con, manifest, progress, mark)
     except BaseException:
-        if run.state != RefreshRun.State.PUBLISHING:
+        if run.state not in (State.PUBLISHING, State.HELD):
             _drop(house, build.build_id)
         raise
     _publish(run, house, manifest, progress)
     return True
+
+
+def _moved(house: "Warehouse", live: dict, manifest: dict) -> tuple[list[dict], bool]:
+    """What a candidate moves of closed months, where that is more than the limit (else nothing), and whether a person
+    must see it: revenue first, then all other figures of these months (comparison.closed_months(), figures())."""
+    import duckdb
+
+    from etl.warehouse import Warehouse
+    from operations import comparison
+
+    # A live build from before there was a key is plain; one whose key is gone is only left by force.
+    theirs = Warehouse(house.root, house.key if live.get("encrypted", True) else None)
+    limit = comparison.closed_month_limit()
+    try:
+        with closing(theirs.connect(house.current())) as before, closing(house.connect(manifest["build_id"])) as after:
+            months = comparison.closed_months(before, after)
+            moved = [row | {"over": comparison.is_over(row, limit)} for row in months]
+            if any(row["over"] for row in moved):
+                others = comparison.figures(before, after, {row["month"] for row in moved})
+                return moved + [row | {"over": False} for row in others], True
+    except WarehouseError as error:  # nobody can look at it either
+        manifest["warnings"].insert(0, f"IMPORTANT: closed months were not compared with the last build. {error}")
+    except duckdb.Error:  # made by an earlier version, with other tables
+        manifest["warnings"].insert(0, UNCOMPARED)
+        return [], True
+    return [], False
+
+
+def _hold(run: RefreshRun, lock: Lock, house: "Warehouse", manifest: dict, moved: list[dict]) -> None:
+    """Keep the candidate for a person to decide; one that waits from before gives way to it."""
+    try:
+        with transaction.atomic():
+            lock.verify()
+            services.run_mark_held(run, build_id=manifest["build_id"], manifest=manifest, moved=moved)
+            _supersede(run)
+    except BaseException:
+        run.state = State.RUNNING  # as the database has it: nothing of the transaction is left
+        raise
+    _drop_candidates(house)
+
+
+def _supersede(run: RefreshRun) -> None:
+    """Nobody need decide about an earlier held build any more: this run's is published, or asked about instead."""
+    for held in RefreshRun.objects.filter(state=State.HELD).exclude(pk=run.pk):
+        services.run_mark_superseded(held, why=f"Nobody decided: refresh {run.pk} took its place.")
 
 
 def _staff_payments() -> tuple["pl.DataFrame", list[int]]:
@@ -528,9 +703,22 @@ def _drop(house: "Warehouse", build_id: str) -> None:
     quarantine.remove(build_id)
 
 
+def _drop_candidates(house: "Warehouse") -> None:
+    """Remove builds that were never published, unfinished ones too: all but those that are held. Only with the lock."""
+    held = _held_builds()
+    for file in house.root.glob("*.duckdb"):  # builds() leaves unfinished ones out
+        if file.stem not in held and file.stem != house.current() and not house.manifest(file.stem).get("published"):
+            _drop(house, file.stem)
+
+
+def _held_builds() -> set[str]:
+    return set(RefreshRun.objects.filter(state=State.HELD).values_list("build_id", flat=True))
+
+
 def _prune(house: "Warehouse") -> list[str]:
     """Remove builds older than the last sets of exports, and the rows they set aside; the builds' ids."""
-    removed = house.prune(KEEP_SETS)
+    _drop_candidates(house)
+    removed = house.prune(KEEP_SETS, protect=_held_builds())
     quarantine.sweep(house)
     return removed
 
@@ -564,9 +752,11 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
     late = RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__lt=timezone.now() - patience)
     for run in late.exclude(pk=but.pk if but else None):
         services.run_mark_failed(run, error="No worker took it up: is the Celery worker running?")
-    for file in house.root.glob("*.duckdb"):  # unfinished ones too: builds() leaves them out
-        if not house.manifest(file.stem).get("published") and file.stem != house.current():
-            _drop(house, file.stem)
+    for run in RefreshRun.objects.filter(state=State.HELD):
+        plain = house.key and run.manifest.get("encrypted") is False  # from before there was a key: anybody can read it
+        if plain or not house.path(run.build_id).exists():
+            services.run_mark_superseded(run, why="Its build is no longer kept: refresh anew.")
+    _drop_candidates(house)
     quarantine.sweep(house)
     inputs.sweep()
     for unfinished in (settings.DATA_DIR / "landing").glob(".*.partial"):
@@ -595,6 +785,28 @@ def _live_fingerprint(house: "Warehouse") -> str | None:
     return house.manifest(current).get("fingerprint")
 
 
+def _left_out(house: "Warehouse", manifest: dict, live: dict, sure: bool) -> str:
+    """Why a candidate is not published although it is new: somebody decided so about these exports, or has yet to; ""
+    when nothing speaks against it."""
+    if _was_rolled_back(house, manifest):
+        return (
+            "These exports went into a build that somebody rolled back: they are not published again unless forced "
+            "(refresh_data --force)."
+        )
+    inputs_of = RefreshRun.objects.filter(manifest__inputs=manifest["inputs"], state__in=(State.PUBLISHED, *WERE_HELD))
+    for run in inputs_of.select_related("decided_by").order_by("-finished_at", "-pk"):
+        same = house.base_of(run.manifest) == house.base_of(manifest)
+        if not same and manifest["inputs"] == live.get("inputs"):
+            continue  # the exports that are live, made by other code: it says nothing of this one
+        if run.state == State.DISCARDED and run.decided_at:
+            return f"{decision(run)} Its exports are not published unless forced (refresh_data --force)."
+        if run.state == State.HELD and same and run.manifest["held"]["against"] == house.base_of(live) and not sure:
+            return f"The build of these exports is held: refresh {run.pk} waits for somebody to decide."
+        if run.state == State.PUBLISHED:
+            return ""
+    return ""
+
+
 def _was_rolled_back(house: "Warehouse", manifest: dict) -> bool:
     """Did somebody go back behind these exports, or behind the same exports under this very code? Payments say nothing
     about it: they are not undone by going back."""
@@ -618,6 +830,7 @@ def _receivables_on_record() -> list[dict]:
 @contextmanager
 def _recorded(run: RefreshRun) -> Iterator[None]:
     """Whatever ends the run ends up in its record; bad input and surprises don't travel further, a Ctrl-C does."""
+    told = current_run.number.set(run.pk)
     log.info("refresh %s: START (%s)", run.pk, run.trigger)
     try:
         yield
@@ -636,6 +849,14 @@ def _recorded(run: RefreshRun) -> Iterator[None]:
     finally:
         run.refresh_from_db()
         log.info("refresh %s: DONE (%s) build=%s seconds=%s", run.pk, run.state, run.build_id, run.seconds)
+        current_run.number.reset(told)
+
+
+def _after(run: RefreshRun) -> None:
+    """Alerts and deliveries follow an ended run."""
+    from operations import aftermath
+
+    aftermath.after(run)
 
 
 def _end(run: RefreshRun, mark: Callable, error: str) -> None:

@@ -923,7 +923,44 @@ def run_mark_published(run: RefreshRun, *, manifest: dict | None = None) -> None
     )
 
 
-def run_mark_checked(run: RefreshRun, *, manifest: dict) -> None:
+def run_mark_held(run: RefreshRun, *, build_id: str, manifest: dict, moved: list[dict]) -> None:
+    """The build is kept and waits for a person's word; nothing of it was seen by anybody."""
+    _run_move(
+        run,
+        State.RUNNING,
+        State.HELD,
+        step="",
+        progress=100,
+        finished_at=timezone.now(),
+        build_id=build_id,
+        manifest=manifest,
+        moved=moved,
+        fingerprint=manifest.get("fingerprint", ""),
+        as_of=manifest.get("as_of"),
+        warnings=manifest.get("warnings", []),
+        seconds=manifest.get("seconds", {}),
+    )
+
+
+def run_mark_released(held: RefreshRun, *, user) -> None:
+    """A held build is the one to publish; call in the transaction that makes it so. Raises RunEnded when somebody
+    decided meanwhile."""
+    _run_move(held, State.HELD, State.RELEASED, decided_by=user, decided_at=timezone.now())
+
+
+def run_mark_discarded(held: RefreshRun, *, user) -> None:
+    """Somebody wants nothing of a held build, of these very exports neither. Raises RunEnded when somebody decided
+    meanwhile."""
+    _run_move(held, State.HELD, State.DISCARDED, decided_by=user, decided_at=timezone.now())
+
+
+def run_mark_superseded(held: RefreshRun, *, why: str) -> None:
+    """A held build that nobody need decide about any more: of its exports nothing is said by this, decided_at is
+    empty."""
+    _run_move(held, State.HELD, State.DISCARDED, warnings=[why, *held.warnings])
+
+
+def run_mark_checked(run: RefreshRun, *, manifest: dict, moved: list[dict]) -> None:
     """A dry run went through; its build is gone."""
     _run_move(
         run,
@@ -933,6 +970,7 @@ def run_mark_checked(run: RefreshRun, *, manifest: dict) -> None:
         progress=100,
         finished_at=timezone.now(),
         manifest=manifest,
+        moved=moved,
         fingerprint=manifest.get("fingerprint", ""),
         as_of=manifest.get("as_of"),
         warnings=manifest.get("warnings", []),
@@ -965,6 +1003,11 @@ def run_mark_refused(run: RefreshRun, *, error: str) -> None:
 def run_mark_failed(run: RefreshRun, *, error: str) -> None:
     """The run broke off; `error` says at what."""
     _run_move(run, RefreshRun.UNDERWAY, State.FAILED, finished_at=timezone.now(), error=error)
+
+
+def run_note_moved(run: RefreshRun, *, moved: list[dict]) -> None:
+    """What a build moves of closed months that goes live on somebody's word."""
+    _run_update(run, State.RUNNING, moved=moved)
 
 
 def run_not_started(run: RefreshRun, *, error: str) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -137,6 +138,44 @@ def refusal(upload: inputs.Upload, check: dict) -> str:
     return ""
 
 
+def left(check: dict) -> bool:
+    """Did somebody go back behind these very exports, or discard what was made of them?"""
+    return check["left"] or refresh.was_discarded(check["inputs"])
+
+
+def asked(check: dict) -> dict[str, str]:
+    """What a person must say yes to before these files are published: name -> words, each a tick on the page.
+
+    "seen": revenue of closed months that moves by more than the limit, which a refresh would else be held for; "sure":
+    whatever is marked IMPORTANT.
+    """
+    ticks = {}
+    if months := over(check):
+        names = " and ".join(", ".join(months).rsplit(", ", 1))
+        ticks["seen"] = f"I have seen that revenue of {names} moves, and it is right: publish it."
+    if important(check):
+        ticks["sure"] = "I looked at what is marked IMPORTANT: refresh all the same."
+    return ticks
+
+
+def over(check: dict) -> list[str]:
+    """Closed months whose revenue would move by more than the limit, the newest first: Feb 2026."""
+    from operations import comparison
+
+    limit = comparison.closed_month_limit()
+    return list(dict.fromkeys(m["label"] for m in check["moved"] if comparison.is_over(m, limit)))
+
+
+def important(check: dict) -> bool:
+    """Is there anything that the page marks IMPORTANT?"""
+    return any(map(many_gone, check["rows"].values())) or any("IMPORTANT" in text for text in check["warnings"])
+
+
+def many_gone(rows: dict) -> bool:
+    """Is a good part of an export's rows gone since the last refresh?"""
+    return rows["before"] > 0 and rows["gone"] > rows["before"] * (1 - refresh.MUCH_SMALLER)
+
+
 # --- Publishing ----------------------------------------------------------------------------------------------------
 
 
@@ -150,11 +189,13 @@ def _run_under_way(upload: inputs.Upload) -> RefreshRun | None:
     return run if run and run.is_under_way else None
 
 
-def publish(upload: inputs.Upload, *, user) -> RefreshRun:
-    """Queue a refresh with these files and return its record; a second click gets the first one's.
+def publish(upload: inputs.Upload, *, user, ticked: Collection[str] = ()) -> RefreshRun:
+    """Queue a refresh with these files and return its record; a second click gets the first one's. ticked: the names
+    of asked() that the person said yes to.
 
-    Raises NotNow when the check found errors or stands against other files than those of the published build (it is
-    then made anew), RefreshBusy while another refresh runs, MoonwalkError when the queue can't be reached.
+    Raises NotNow when the check found errors, stands against other files than those of the published build (it is
+    then made anew), or something asked was not said yes to; RefreshBusy while another refresh runs, MoonwalkError when
+    the queue can't be reached.
     """
     turn = upload.folder / "run.turn"
     with suppress(FileNotFoundError):
@@ -178,9 +219,14 @@ def publish(upload: inputs.Upload, *, user) -> RefreshRun:
         if check["against"] != (house.base_of(live) or ""):
             start_check(upload)
             raise NotNow("Another refresh went live meanwhile: the files are compared again. Look, then decide.")
-        # Told on the page that these files were rolled back, they mean it.
+        ticks = asked(check)
+        if ticks.keys() - set(ticked):
+            raise NotNow("Nothing was published: read what these files would change, and tick what is asked below it.")
+        if "seen" in ticks:
+            upload.write("sure", {"against": check["against"]})
+        # Told on the page that these files were rolled back or discarded, they mean it.
         run = refresh.start(
-            user=user, force=check["left"], exports_dir=upload.folder, trigger=RefreshRun.Trigger.UPLOAD
+            user=user, force=left(check), exports_dir=upload.folder, trigger=RefreshRun.Trigger.UPLOAD
         )
         upload.write("run", {"id": run.pk})
         return run

@@ -144,19 +144,31 @@ def _report(found: inputs.Upload, check: dict) -> dict:
             "kind": kind, "title": TITLES[kind], "mine": mine.get(kind), "other": others.get(kind), "tally": tally,
             "rows": rows, "left_out": sum(tally["excluded"].values()) if tally else 0,
             "set_aside": sum(tally["quarantined"].values()) if tally else 0,
-            "many_gone": rows["before"] and rows["gone"] > rows["before"] * (1 - refresh.MUCH_SMALLER),
+            "many_gone": uploads.many_gone(rows),
             "rules": _rules(mine.get(kind), check["rejected"].get(kind, {})),
         })  # fmt: skip
-    months = [
-        {"label": m["label"]} | {k: formats.with_unit(m[k], "money", word) for k in ("before", "after")}
-        | {"change": _signed(m["difference"], word), "more": m["difference"] > 0} for m in check["months"]
-    ]  # fmt: skip
     rejected = any(row["rules"] for row in kinds)
-    loud = [_gone(row) for row in kinds if row["many_gone"]] + [_jump(m, word) for m in check["months"] if _jumps(m)]
-    together = sum(month["difference"] for month in check["months"])
-    return {"kinds": kinds, "months": months, "rejected": rejected, "first": not check["against"],
-            "loud": loud,
-            "months_change": _signed(together, word), "formulas": _formulas(check)}  # fmt: skip
+    whole = [m for m in check["moved"] if not m["store"]]
+    return {"kinds": kinds, "months": _months(check, word), "rejected": rejected, "first": not check["against"],
+            "loud": [_gone(row) for row in kinds if row["many_gone"]], "moved": len(whole),
+            "months_change": _signed(sum(m["difference"] for m in whole), word), "formulas": _formulas(check),
+            "asked": uploads.asked(check), "left": uploads.left(check)}  # fmt: skip
+
+
+def _months(check: dict, word: str) -> list[dict]:
+    """Revenue of closed months that would move, ready to show: of the whole business, and of a store where its own move
+    is over the limit and not that of the whole."""
+    from operations import comparison
+
+    limit = comparison.closed_month_limit()
+    rows = [m | {"over": comparison.is_over(m, limit)} for m in check["moved"]]
+    told = {m["month"]: m["difference"] for m in rows if not m["store"]}
+    return [
+        {"label": m["label"], "store": m["store"], "over": m["over"], "more": m["difference"] > 0,
+         "change": _signed(m["difference"], word)}
+        | {name: formats.with_unit(m[name], "money", word) for name in ("before", "after")}
+        for m in rows if not m["store"] or m["over"] and m["difference"] != told.get(m["month"])
+    ]  # fmt: skip
 
 
 def _gone(row: dict) -> str:
@@ -165,16 +177,6 @@ def _gone(row: dict) -> str:
         f"IMPORTANT: {gone} of the {before} rows of {row['title']} in the last refresh are gone: see whether the "
         "download is whole, and of the same days and stores."
     )
-
-
-def _jumps(month: dict) -> bool:
-    """Does a month that is over move by more than a fifth? A late payment doesn't; a slip of the keyboard does."""
-    return abs(month["difference"]) > (1 - refresh.MUCH_SMALLER) * abs(month["before"])
-
-
-def _jump(month: dict, word: str) -> str:
-    before, after = (formats.with_unit(month[name], "money", word) for name in ("before", "after"))
-    return f"IMPORTANT: {month['label']} is over, and its revenue would go from {before} to {after}: see which order."
 
 
 def _signed(money: float, word: str) -> str:
@@ -216,7 +218,7 @@ def _progress(run: RefreshRun | None, check: dict) -> dict:
 
 STEPS = {
     "find": "looking at the files", "read": "reading", "stage": "sorting out", "marts": "writing the warehouse",
-    "checks": "checking the figures", "insights": "working out insights",
+    "checks": "checking the figures", "insights": "working out insights", "compare": "comparing with what is live",
     "sync": "bringing customers and orders up to date", "publish": "going live",
 }  # fmt: skip
 
@@ -245,7 +247,7 @@ def upload_publish(request: HttpRequest, upload_id: str) -> HttpResponse:
     """Refreshes with these files."""
     found = _mine(request, upload_id)
     try:
-        uploads.publish(found, user=request.user)
+        uploads.publish(found, user=request.user, ticked=request.POST.keys())
     except MoonwalkError as error:  # busy, not now, no queue: each says so itself
         messages.warning(request, str(error))
     return redirect("uploaded", found.id)

@@ -15,7 +15,7 @@ from tests.operations.house import House
 
 pytestmark = pytest.mark.own_database
 NEW = exports.ORDERS | {
-    104: "104,2,36319,Moon Walk,2026-02-25,,2026-02-27,,,0,1,12.00,0,,,Ready",
+    104: "104,2,36319,Moon Walk,2026-03-02,,2026-03-04,,,0,1,12.00,0,,,Ready",  # of a month that is not over
     101: exports.ORDERS[101].replace("50.25", "51.25"),
 }
 # Up to the commit the database has nothing of the new build; after it the next refresh finishes the run.

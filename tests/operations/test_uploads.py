@@ -126,12 +126,18 @@ def report() -> dict:
 
 def settled(client, upload=None) -> RefreshRun:
     """Press "Refresh with these" and let the refresh run."""
-    answer = client.post(f"{PAGE}{(upload or the_upload()).id}/publish/")
+    upload = upload or the_upload()
+    answer = client.post(f"{PAGE}{upload.id}/publish/", ticks(upload))
     assert answer.status_code == 302
     run = RefreshRun.objects.latest("pk")
     refresh.run_queued(run.pk)
     run.refresh_from_db()
     return run
+
+
+def ticks(upload=None) -> dict[str, str]:
+    """A yes to everything that the page asks."""
+    return dict.fromkeys(uploads.asked((upload or the_upload()).read("check")), "on")
 
 
 def live_orders() -> set[str]:
@@ -150,11 +156,14 @@ def test_it_tells_what_the_files_would_change(as_, live):
     unchanged = {kind: rows for kind, rows in check["rows"].items() if kind != "orders"}
     assert all((r["new"], r["changed"], r["gone"]) == (0, 0, 0) for r in unchanged.values())
     # February: 50.25 + 25 + 30 + 300; March is not over.
-    assert check["months"] == [
-        {"month": "2026-02", "label": "Feb 2026", "before": 415.25, "after": 405.25, "difference": -10.0}
-    ]
+    whole, store = check["moved"]
+    assert whole.pop("share") == store.pop("share") == pytest.approx(-10 / 415.25 * 100)
+    moved = {"month": "2026-02", "label": "Feb 2026", "metric": "revenue", "difference": -10.0}
+    assert whole == moved | {"store": "", "before": 415.25, "after": 405.25}
+    assert store == moved | {"store": "Moon Walk", "before": 385.25, "after": 375.25}
     said = text(answer)
-    assert "Feb 2026 Dhs 415 Dhs 405 ▼ −Dhs 10.00" in said
+    assert "Feb 2026 over the limit Dhs 415 Dhs 405 ▼ −Dhs 10.00" in said
+    assert said.count("Feb 2026 over the limit") == 1, "the store that moved as the whole did is no line of its own"
     assert "1 month, together −Dhs 10.00." in said
     assert "Exports of 5 Mar 2026 6 Mar 2026" in said
     assert "CC-Customers-2026-03-05.csv (not uploaded: as in the last refresh" in said
@@ -198,7 +207,7 @@ def test_the_same_rows_in_other_formats_change_nothing(as_, golden_build, settin
     assert {kind: (r["new"], r["changed"], r["gone"]) for kind, r in check["rows"].items()} == dict.fromkeys(
         ("customers", "orders", "items", "invoices", "legacy"), (0, 0, 0)
     )
-    assert check["months"] == []
+    assert check["moved"] == []
     assert {f["kind"]: f["title"] for f in check["files"]}["orders"] == "Orders"
     assert "Their revenue stays as it is." in text(answer)
 
@@ -215,7 +224,7 @@ def test_messy_files_are_told_rule_by_rule(as_, golden_build, settings, tmp_path
     assert {kind: tally["read"] for kind, tally in check["tallies"].items()} == dirt["file_rows"]
     for tally in check["tallies"].values():
         assert tally["read"] == tally["loaded"] + sum(tally["excluded"].values()) + sum(tally["quarantined"].values())
-    assert {m["month"]: m["before"] for m in check["months"]}["2026-02"] == 25580.20
+    assert {m["month"]: m["before"] for m in check["moved"] if not m["store"]}["2026-02"] == 25580.20
     rules = check["rejected"]["orders"]
     assert rules["no order ID"]["count"] == dirt["dirt"]["orders.blank_order"]
     first = rules["unreadable Placed"]["rows"][0]
@@ -242,13 +251,26 @@ def test_the_first_rows_are_shown_and_escaped(as_, live):
 
 
 @pytest.mark.sqlite_suffices
-def test_a_month_that_is_over_and_jumps_is_told_and_asked_about(as_, live):
-    """M-00102 of February at 9,999,999.00 for 20.00; at 20.50 it is no word worth."""
-    shout, question = "IMPORTANT: Feb 2026 is over", "I looked at what is marked IMPORTANT"
-    answer = drop(as_("layla"), {NEWER: orders(m102=exports.ORDERS[102].replace(",20.00,", ",9999999.00,"))})
-    assert shout in text(answer) and question in text(answer)
-    answer = drop(as_("layla"), {NEWER: orders(m102=exports.ORDERS[102].replace(",20.00,", ",20.50,"))})
-    assert shout not in text(answer) and question not in text(answer)
+def test_a_month_that_is_over_and_moves_is_asked_about(as_, live):
+    """1 % of February is 4.1525: M-00102 at 24.16 for 20.00 is over it; at 24.15 it is no word worth."""
+    question = "I have seen that revenue of Feb 2026 moves, and it is right: publish it."
+    answer = drop(as_("layla"), {NEWER: orders(m102=exports.ORDERS[102].replace(",20.00,", ",24.16,"))})
+    assert question in text(answer) and "over the limit" in text(answer)
+    answer = drop(as_("layla"), {NEWER: orders(m102=exports.ORDERS[102].replace(",20.00,", ",24.15,"))})
+    assert question not in text(answer) and "over the limit" not in text(answer)
+
+
+@pytest.mark.sqlite_suffices
+@pytest.mark.parametrize(("kept_back", "given"), [("seen", {"sure": "on"}), ("sure", {"seen": "on"})])
+def test_the_server_asks_for_every_tick(as_, live, kept_back, given):
+    """Two of four orders are gone: of that, and of February, a person must say that they saw it."""
+    client = as_("layla")
+    drop(client, {NEWER: orders(m101=None, m102=None)})
+    assert set(ticks()) == {kept_back, *given}
+    answer = client.post(f"{PAGE}{the_upload().id}/publish/", given, follow=True)
+    assert "Nothing was published: read what these files would change, and tick what is asked" in text(answer)
+    assert not RefreshRun.objects.exists()
+    assert settled(client).state == "published"
 
 
 @pytest.mark.sqlite_suffices
@@ -398,7 +420,7 @@ def test_going_back_goes_back_to_the_files_too(as_, published):
     assert refresh.refresh(trigger="schedule").state == "nothing_new"
     assert live_orders() == {"M-00101", "M-00102", "M-00103", "H-00201"}
     answer = drop(client, {NEWER: changed_orders()})
-    assert "somebody went back behind them" in text(answer)
+    assert "Somebody went back behind these very files" in text(answer)
     upload = uploads.of(answer.wsgi_request.user)[0]
     assert settled(client, upload).state == "published", "told so, they mean it"
     assert "M-00104" in live_orders()
@@ -409,7 +431,7 @@ def test_two_clicks_are_one_refresh(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
     for _ in range(2):
-        client.post(f"{PAGE}{the_upload().id}/publish/")
+        client.post(f"{PAGE}{the_upload().id}/publish/", ticks())
     assert RefreshRun.objects.filter(state="queued").count() == 1
     refresh.run_queued(RefreshRun.objects.latest("pk").pk)
     client.post(f"{PAGE}{the_upload().id}/publish/")
@@ -422,7 +444,7 @@ def test_a_click_that_died_holds_nobody_up_for_long(as_, live):
     drop(client, {NEWER: changed_orders()})
     turn = the_upload().folder / "run.turn"
     turn.touch()
-    assert "being published already" in text(client.post(f"{PAGE}{the_upload().id}/publish/", follow=True))
+    assert "being published already" in text(client.post(f"{PAGE}{the_upload().id}/publish/", ticks(), follow=True))
     os.utime(turn, (0, 0))
     assert settled(client).state == "published"
 
@@ -432,7 +454,7 @@ def test_while_another_refresh_runs_it_waits(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
     with lock.Lock():
-        answer = client.post(f"{PAGE}{the_upload().id}/publish/", follow=True)
+        answer = client.post(f"{PAGE}{the_upload().id}/publish/", ticks(), follow=True)
     assert "A refresh is already running" in text(answer)
     assert settled(client).state == "published"
 
@@ -443,7 +465,7 @@ def test_it_is_compared_anew_when_another_refresh_went_live(as_, live, data_dir)
     more = exports.ORDERS | {105: exports.ORDERS[102].replace("102,", "105,", 1)}
     exports.write(data_dir / "exports", orders=more, day="2026-03-06")
     assert refresh.refresh(trigger="command").state == "published"
-    answer = client.post(f"{PAGE}{the_upload().id}/publish/", follow=True)
+    answer = client.post(f"{PAGE}{the_upload().id}/publish/", ticks(), follow=True)
     assert "Another refresh went live meanwhile" in text(answer)
     assert report()["rows"]["orders"] == {"new": 1, "changed": 1, "gone": 2, "before": 5}
     assert settled(client).state == "published"
@@ -458,7 +480,7 @@ def test_a_payment_meanwhile_is_no_other_refresh(as_, people, published):
     )
     refresh.include_payments()
     assert refresh.warehouse().current() != published.build_id
-    client.post(f"{PAGE}{the_upload().id}/publish/", follow=True)
+    client.post(f"{PAGE}{the_upload().id}/publish/", ticks(), follow=True)
     assert settled(client).state == "published"
 
 
@@ -502,7 +524,7 @@ def test_progress_is_told(as_, people, live, monkeypatch):
     assert "still being checked" in text(client.post(f"{PAGE}{the_upload().id}/publish/", follow=True))
     examine.examine(the_upload())
     assert client.get(address).json() == {"state": "done", "words": "", "progress": 100, "under_way": False}
-    client.post(f"{PAGE}{the_upload().id}/publish/")
+    client.post(f"{PAGE}{the_upload().id}/publish/", ticks())
     run = RefreshRun.objects.latest("pk")
     assert client.get(address).json()["words"] == "Waiting for its turn"
     services.run_open(trigger="button", queued=run)
@@ -560,7 +582,7 @@ def test_discard(as_, published):
 def test_not_while_a_refresh_reads_them(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
-    client.post(f"{PAGE}{the_upload().id}/publish/")
+    client.post(f"{PAGE}{the_upload().id}/publish/", ticks())
     answer = client.post(f"{PAGE}{the_upload().id}/discard/", follow=True)
     assert "A refresh is under way with these files" in text(answer)
     refresh.run_queued(RefreshRun.objects.latest("pk").pk)
@@ -603,7 +625,7 @@ def test_after_a_day_they_are_gone(as_, live):
 def test_a_refresh_of_files_that_are_gone_says_so(as_, live):
     client = as_("layla")
     drop(client, {NEWER: changed_orders()})
-    client.post(f"{PAGE}{the_upload().id}/publish/")
+    client.post(f"{PAGE}{the_upload().id}/publish/", ticks())
     inputs.drop(the_upload())
     run = refresh.run_queued(RefreshRun.objects.latest("pk").pk)
     assert (run.state, run.error) == (
@@ -664,7 +686,7 @@ def test_one_bad_file_holds_up_all(as_, live):
     client = as_("layla")
     answer = drop(client, {NEWER: changed_orders(), "more.csv": gzip.compress(b"x")})
     assert "more.csv is packed" in text(answer) and "Refresh with these" not in text(answer)
-    client.post(f"{PAGE}{the_upload().id}/publish/")
+    client.post(f"{PAGE}{the_upload().id}/publish/", ticks())
     assert not RefreshRun.objects.exists()
 
 

@@ -79,7 +79,7 @@ class Command(BaseCommand):
             self._say(f"Your own data, from {last.exports_dir}, is live and stays; the demo's is not loaded over it")
             return False
         self._say("Refreshing the figures")
-        run = refresh(trigger="command")
+        run = refresh(trigger="command", sure=True)  # sample exports made on another day have other months
         if run.error:
             raise CommandError(f"The refresh {run.get_state_display()}: {run.error_for_output}")
         self._say(f"{run.get_state_display().capitalize()}: exports of {run.as_of}")

@@ -1,0 +1,481 @@
+"""A build that moves what a closed month earned is held: nothing of it reaches a page or the desk until a person says so.
+
+The laundry of exports.py earns Dhs 415.25 in February (385.25 at Moon Walk, 30.00 at Hielo), which is over on 5 March:
+1 % is 4.1525. The golden business earns Dhs 25,199.97 in January 2026.
+"""
+
+import csv
+import re
+import shutil
+from contextlib import closing
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+
+from analytics import queries
+from analytics.models import AlertRule
+from etl.errors import MoonwalkError
+from etl.warehouse import Warehouse
+from operations import comparison, refresh, services
+from operations.models import Customer, Order, Payment, RefreshRun
+from tests.conftest import GOLDEN
+from tests.operations import exports
+
+pytestmark = pytest.mark.django_db
+State = RefreshRun.State
+
+
+@pytest.fixture
+def closed_months_may_move():
+    """Not here."""
+
+
+@pytest.fixture
+def first(first_refresh) -> RefreshRun:
+    return first_refresh()
+
+
+@pytest.fixture
+def folder(first, data_dir):
+    return data_dir / "exports"
+
+
+def run(**arguments) -> RefreshRun:
+    return refresh.refresh(trigger="command", **arguments)
+
+
+def orders(**changed: str | None) -> dict:
+    """The rows of the Orders export; m102="..." replaces one, None leaves it out."""
+    rows = exports.ORDERS | {int(name[1:]): row for name, row in changed.items()}
+    return {n: row for n, row in rows.items() if row}
+
+
+def total_of_102(total: str) -> dict:
+    return orders(m102=exports.ORDERS[102].replace(",20.00,", f",{total},"))
+
+
+def held(folder, total: str = "30.00", **arguments) -> RefreshRun:
+    """A refresh with M-00102 at this total for 20.00 (30.00: February 425.25), which is held."""
+    exports.write(folder, orders=total_of_102(total))
+    found = run(**arguments)
+    assert found.state == State.HELD, found.error
+    return found
+
+
+def revenue(run: RefreshRun) -> list[tuple]:
+    """What a run says of revenue: (month, store, before, after, over the limit)."""
+    return [(m["month"], m["store"], m["before"], m["after"], m["over"]) for m in run.moved if m["metric"] == "revenue"]
+
+
+def february() -> float:
+    """What pages show."""
+    with closing(refresh.warehouse().connect()) as con:
+        return queries.query(con, ["revenue"], "month", since="2026-02", until="2026-02")["revenue"][0]
+
+
+def desk() -> list:
+    """All that a refresh may write of customers and orders."""
+    return [*Customer.objects.order_by("pk").values(), *Order.objects.order_by("pk").values()]
+
+
+def files(data_dir) -> dict[str, bytes]:
+    """The files for Excel, and the pointer."""
+    kept = [*(data_dir / "published").iterdir(), data_dir / "warehouse" / "current"]
+    return {path.name: path.read_bytes() for path in kept}
+
+
+def builds_on_disk(data_dir) -> set[str]:
+    return {path.stem for path in (data_dir / "warehouse").glob("*.duckdb")}
+
+
+# --- What is held --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def golden_first(tmp_path_factory):
+    """A data folder in which the golden exports were built and published, as `golden_build`, to work on."""
+    from etl import pipeline
+
+    folder = tmp_path_factory.mktemp("golden-first")
+    shutil.copytree(GOLDEN / "exports", folder / "exports")
+    build = pipeline.build(folder / "exports", folder)
+    house = Warehouse(folder / "warehouse")
+    refresh.enrich_candidate(house, build.build_id, build.manifest)
+    house.publish(build.build_id)
+    return folder
+
+
+def add_to_golden(data_dir, more: Decimal) -> None:
+    """Order 5464, of Moon Walk in January, costs so much more."""
+    path = data_dir / "exports" / "CC-Orders-2026-03-05.csv"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))
+    head = rows[0]
+    (row,) = (r for r in rows[1:] if r[head.index("Order ID")] == "5464")
+    row[head.index("Total")] = str(Decimal(row[head.index("Total")]) + more)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+@pytest.mark.sqlite_suffices
+@pytest.mark.parametrize(("more", "state"), [("226.80", State.PUBLISHED), ("277.20", State.HELD)])
+def test_a_closed_month_of_the_golden_business_moves_by_0_9_and_by_1_1_percent(golden_first, data_dir, more, state):
+    """25,199.97 + 226.80 = 25,426.77 (0.90 %); + 277.20 = 25,477.17 (1.10 %), of it Moon Walk 20,259.63 + 277.20."""
+    shutil.copytree(golden_first, data_dir, dirs_exist_ok=True)
+    live = refresh.warehouse().current()
+    add_to_golden(data_dir, Decimal(more))
+    found = run()
+    assert (found.state, found.error) == (state, "")
+    with closing(refresh.warehouse().connect()) as con:
+        january = queries.query(con, ["revenue"], "month", since="2026-01", until="2026-01")["revenue"][0]
+    if state == State.PUBLISHED:
+        assert (found.moved, january) == ([], 25426.77)
+        return
+    assert (refresh.warehouse().current(), january, Order.objects.count()) == (live, 25199.97, 0)
+    assert revenue(found) == [
+        ("2026-01", "", 25199.97, 25477.17, True), ("2026-01", "Moon Walk", 20259.63, 20536.83, True)]  # fmt: skip
+    others = {m["metric"]: (round(m["before"], 4), round(m["after"], 4)) for m in found.moved if not m["store"]}
+    # 254 customers; 3,320 items; of 25,199.97 was collected 22,115.19, and the order isn't paid
+    assert others["revenue_per_customer"] == (round(25199.97 / 254, 4), round(25477.17 / 254, 4))
+    assert others["revenue_per_item"] == (round(25199.97 / 3320, 4), round(25477.17 / 3320, 4))
+    assert others["collection_gap"] == (3084.78, 3361.98)
+    assert {"customers", "items", "collections"}.isdisjoint(others), "they stay as they are"
+    assert {m["month"] for m in found.moved} == {"2026-01"}
+
+
+@pytest.mark.parametrize(("total", "state"), [("24.15", State.PUBLISHED), ("24.16", State.HELD)])
+def test_the_limit_is_one_percent_of_the_month(folder, total, state):
+    exports.write(folder, orders=total_of_102(total))
+    assert run().state == state
+
+
+def test_what_goes_from_one_store_to_another_moves_too(folder):
+    """M-00103 (15.00, 3.6 % of the month) turns out to be of Hielo: the whole stays at 415.25."""
+    moved = exports.ORDERS[103].replace("36319,Moon Walk", "38516,Hielo")
+    exports.write(folder, orders=orders(m103=moved))
+    found = run()
+    assert found.state == State.HELD
+    assert revenue(found) == [
+        ("2026-02", "Hielo", 30.0, 45.0, True), ("2026-02", "Moon Walk", 385.25, 370.25, True)]  # fmt: skip
+
+
+def test_a_month_that_comes_out_of_nothing_and_one_that_vanishes(folder):
+    """An order of January 2025 for 10.00 appears, and goes again."""
+    old = exports.ORDERS[103].replace("103,3", "90,1").replace("2026-02", "2025-01").replace("15.00", "10.00")
+    exports.write(folder, orders=orders(m90=old))
+    found = run()
+    assert found.state == State.HELD
+    assert revenue(found)[-2:] == [
+        ("2025-01", "", 0.0, 10.0, True), ("2025-01", "Moon Walk", 0.0, 10.0, True)]  # fmt: skip
+    assert refresh.release_now(found.build_id).state == State.PUBLISHED
+    exports.write(folder, day="2026-03-06")
+    found = run()
+    assert found.state == State.HELD
+    assert revenue(found)[:2] == [
+        ("2025-01", "", 10.0, 0.0, True), ("2025-01", "Moon Walk", 10.0, 0.0, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("limit", "paused", "state"),
+    [("5", False, State.PUBLISHED), ("2", False, State.HELD), ("2", True, State.HELD), (None, False, State.HELD)],
+)
+def test_the_rules_limit_counts_and_1_percent_where_there_is_none(folder, limit, paused, state):
+    """30.00 for 20.00 is 2.4 %. A rule that is paused tells nobody; a build is held all the same."""
+    rules = AlertRule.objects.filter(kind="closed_month")
+    if limit is None:
+        rules.delete()
+    elif not rules.update(limit=limit, paused=paused):
+        AlertRule.objects.create(kind="closed_month", name="A month moved", limit=limit, paused=paused)
+    exports.write(folder, orders=total_of_102("30.00"))
+    assert run().state == state
+
+
+@pytest.mark.sqlite_suffices
+def test_the_first_build_the_open_month_and_a_dry_run_are_not_held(data_dir):
+    folder = exports.write(data_dir / "exports")
+    assert run().state == State.PUBLISHED
+    march = "105,2,38516,Hielo,2026-03-02,2026-03-04,2026-03-03,,,0,1,900.00,0,,,Ready"
+    exports.write(folder, orders=orders(m105=march))
+    assert run().state == State.PUBLISHED
+    exports.write(folder, orders=orders(m105=march, m101=None))
+    checked = run(dry_run=True)
+    assert checked.state == State.CHECKED
+    assert revenue(checked)[0] == ("2026-02", "", 415.25, 365.0, True)
+    assert run().state == State.HELD
+
+
+@pytest.mark.sqlite_suffices
+def test_a_persons_word_publishes_at_once(folder):
+    exports.write(folder, orders=total_of_102("30.00"))
+    found = run(force=True)
+    assert (found.state, february()) == (State.PUBLISHED, 425.25)
+    assert revenue(found)[0] == ("2026-02", "", 415.25, 425.25, True), "what moved stands on its page"
+    exports.write(folder, orders=total_of_102("40.00"))
+    assert (run(sure=True).state, february()) == (State.PUBLISHED, 435.25)
+
+
+@pytest.mark.sqlite_suffices
+def test_an_upgrade_is_held_when_figures_move(folder, monkeypatch):
+    """Other code: another base of the same exports. It earns more: here by another file under the same hash."""
+    monkeypatch.setattr("analytics.enrich.code_hash", lambda: "upgraded")
+    assert run().state == State.PUBLISHED, "no figure moved"
+    monkeypatch.setattr("analytics.enrich.code_hash", lambda: "upgraded again")
+    monkeypatch.setattr(comparison, "closed_months", lambda before, after: [
+        {"month": "2026-02", "label": "Feb 2026", "store": "", "metric": "revenue", "before": 415.25, "after": 500.0,
+         "difference": 84.75, "share": 20.4}])  # fmt: skip
+    assert run().state == State.HELD
+
+
+@pytest.mark.sqlite_suffices
+def test_a_live_build_that_cannot_be_asked_is_a_persons_matter_and_a_lost_one_is_not(first, folder, data_dir):
+    """A table that an earlier version named otherwise; then the file is gone, and nobody sees a page any more."""
+    import duckdb
+
+    file = data_dir / "warehouse" / f"{first.build_id}.duckdb"
+    with duckdb.connect(str(file)) as con:
+        con.execute("DROP TABLE sales")
+    exports.write(folder, orders=total_of_102("20.50"))
+    found = run()
+    assert (found.state, found.moved) == (State.HELD, [])
+    assert "can't be compared" in found.warnings[0]
+    file.unlink()
+    exports.write(folder, orders=total_of_102("20.60"))
+    found = run()
+    assert found.state == State.PUBLISHED
+    assert "were not compared" in found.warnings[0]
+
+
+# --- While it is held ----------------------------------------------------------------------------------------------
+
+
+BROKEN = "104,1,36319,Moon Walk,2026-02-01,,2026-02-09,,,0,1,9.00,0,,,Ready".replace("104,", ",", 1)
+
+
+def test_nothing_of_it_reaches_a_page_or_the_desk(first, folder, data_dir, people, as_):
+    services.customer_pay("CC-0001", Decimal("5.00"), method="Cash", paid_on=first.as_of, user=people["root"],
+                          request_key=uuid4(), order_ids=["M-00102"])  # fmt: skip
+    refresh.include_payments()
+    before, at_desk, on_disk = files(data_dir), desk(), builds_on_disk(data_dir)
+    page = as_("root").get("/executive/?period=2026-02").content.decode()
+    exports.write(folder, orders=total_of_102("30.00") | {104: BROKEN}, customers={1: exports.CUSTOMERS[1]})
+    found = run()
+    assert (found.state, found.error, found.finished_at is not None) == (State.HELD, "", True)
+    assert (files(data_dir), desk(), february()) == (before, at_desk, 415.25)
+    shown = as_("root").get("/executive/?period=2026-02").content.decode()
+    assert figures_of(shown) == figures_of(page) and "Dhs 425" not in shown
+    assert builds_on_disk(data_dir) == on_disk | {found.build_id}
+    assert found.manifest["files"]["orders"]["quarantined"] == {"no order ID": 1}
+    assert (data_dir / "quarantine" / found.build_id).is_dir()
+    assert found.build_id not in Payment.objects.values_list("included_in", flat=True)
+    refresh.prune()
+    assert builds_on_disk(data_dir) == on_disk | {found.build_id}
+    assert refresh.warehouse().manifest(found.build_id)["held"]
+    assert (data_dir / "quarantine" / found.build_id).is_dir()
+
+
+def figures_of(page: str) -> list[str]:
+    return re.findall(r"Dhs [\d,.]+", page)
+
+
+def test_it_is_no_build_to_go_back_to(first, folder):
+    found = held(folder)
+    with pytest.raises(MoonwalkError, match="no earlier"):
+        refresh.rollback()
+    with pytest.raises(MoonwalkError, match="no published build"):
+        refresh.rollback(found.build_id)
+    assert refresh.warehouse().current() == first.build_id
+
+
+def test_the_same_files_wait_and_newer_ones_take_its_place(folder, data_dir):
+    found = held(folder)
+    again = run()
+    assert again.state == State.NOTHING_NEW
+    assert again.warnings == [f"The build of these exports is held: refresh {found.pk} waits for somebody to decide."]
+    second = held(folder, "31.00")
+    found.refresh_from_db()
+    assert (found.state, found.decided_at, found.decided_by) == (State.DISCARDED, None, None)
+    assert found.warnings[0] == f"Nobody decided: refresh {second.pk} took its place."
+    assert found.build_id not in builds_on_disk(data_dir) and second.build_id in builds_on_disk(data_dir)
+    exports.write(folder, orders=total_of_102("20.50"))
+    third = run()
+    assert third.state == State.PUBLISHED
+    second.refresh_from_db()
+    assert (second.state, second.warnings[0]) == (
+        State.DISCARDED, f"Nobody decided: refresh {third.pk} took its place.")  # fmt: skip
+    assert builds_on_disk(data_dir) == {b.build_id for b in refresh.warehouse().builds()}
+    assert second.build_id not in builds_on_disk(data_dir)
+    assert held(folder).state == State.HELD, "what nobody decided about is asked about again"
+
+
+def test_payments_do_not_wait_for_a_decision(first, folder, people):
+    pay(people, first)
+    found = held(folder)
+    assert Payment.objects.get().included_in not in ("", found.build_id)
+    pay(people, first)
+    refresh.include_payments()
+    assert "" not in Payment.objects.values_list("included_in", flat=True)
+    assert RefreshRun.objects.get(pk=found.pk).state == State.HELD
+    assert february() == 415.25
+
+
+def pay(people, first) -> None:
+    """Dana pays 5.00 of M-00102."""
+    services.customer_pay("CC-0001", Decimal("5.00"), method="Cash", paid_on=first.as_of, user=people["root"],
+                          request_key=uuid4(), order_ids=["M-00102"])  # fmt: skip
+
+
+# --- Published -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """A queued run waits for run_queued()."""
+    start = refresh.threading.Thread.start
+    monkeypatch.setattr(
+        refresh.threading.Thread, "start", lambda thread: None if thread.name == "refresh" else start(thread)
+    )
+
+
+def test_released_that_very_build_goes_live(folder, people, no_threads, monkeypatch):
+    found = held(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("etl.pipeline.build", lambda *a, **k: pytest.fail("it was built anew"))
+        queued = refresh.release(found, people["layla"])
+        assert (queued.state, queued.trigger, queued.build_id) == (State.QUEUED, "release", found.build_id)
+        ended = refresh.run_queued(queued.pk)
+    assert (ended.state, ended.error, ended.build_id) == (State.PUBLISHED, "", found.build_id)
+    assert ended.counts["orders"] == {"added": 0, "changed": 1, "gone": 0}
+    assert "held" not in ended.manifest
+    found.refresh_from_db()
+    assert (found.state, found.decided_by) == (State.RELEASED, people["layla"])
+    assert refresh.warehouse().current() == found.build_id
+    assert (february(), str(Order.objects.get(pk="M-00102").total)) == (425.25, "30.00")
+    assert run().state == State.NOTHING_NEW
+    with pytest.raises(MoonwalkError, match=f"The build of refresh {found.pk} was published by layla on "):
+        refresh.release(found, people["root"])
+
+
+def test_payments_since_follow_it_at_once(first, folder, people):
+    """Paid before it was made, while it waited (and given to a rebuild), and never yet given to any."""
+    pay(people, first)
+    found = held(folder)  # and a rebuild for the first payment
+    pay(people, first)
+    refresh.include_payments()
+    pay(people, first)
+    assert refresh.release_now(found.build_id).state == State.PUBLISHED
+    old, *new = Payment.objects.order_by("pk").values_list("included_in", flat=True)
+    assert old == found.build_id
+    assert new == [refresh.warehouse().current()] * 2 and new[0] != found.build_id
+    with closing(refresh.warehouse().connect()) as con:
+        assert con.execute("SELECT collections, balance FROM sales WHERE order_id = 'M-00102'").fetchone() == (15, 15)
+    assert february() == 425.25
+    back = refresh.rollback()
+    assert (back.state, february()) == (State.PUBLISHED, 415.25)
+    assert "" not in Payment.objects.values_list("included_in", flat=True)
+    with closing(refresh.warehouse().connect()) as con:
+        assert con.execute("SELECT collections, balance FROM sales WHERE order_id = 'M-00102'").fetchone() == (15, 5)
+
+
+def test_not_after_another_build_went_live(folder, people, no_threads):
+    """Going back leaves it standing against a build that is live no more; its exports are then asked about anew."""
+    exports.write(folder, orders=total_of_102("20.50"))
+    assert run().state == State.PUBLISHED
+    found = held(folder)
+    queued = refresh.release(found, people["root"])
+    refresh.rollback()
+    ended = refresh.run_queued(queued.pk)
+    assert ended.state == State.REFUSED
+    assert "Another build went live since this one was compared" in ended.error and "Refresh anew" in ended.error
+    assert "Another build went live" in refresh.why_not(found)
+    with pytest.raises(MoonwalkError, match="Another build went live"):
+        refresh.release(found, people["root"])
+    assert february() == 415.25
+    again = run()
+    assert again.state == State.HELD
+    assert revenue(again)[0] == ("2026-02", "", 415.25, 425.25, True)
+    found.refresh_from_db()
+    assert found.state == State.DISCARDED
+
+
+def test_a_build_that_is_gone_is_told(first, folder, people, data_dir):
+    found = held(folder)
+    refresh.warehouse().discard(found.build_id)
+    with pytest.raises(MoonwalkError, match="is no longer there"):
+        refresh.release(found, people["root"])
+    assert run().state == State.HELD
+    found.refresh_from_db()
+    assert (found.state, found.warnings[0]) == (State.DISCARDED, "Its build is no longer kept: refresh anew.")
+
+
+@pytest.mark.sqlite_suffices
+def test_with_a_key_set_meanwhile_it_is_not_kept_plain(folder, settings, data_dir):
+    found = held(folder)
+    settings.WAREHOUSE_KEY = "correct horse battery staple"
+    again = run()
+    assert again.state == State.HELD, again.error
+    assert found.build_id not in builds_on_disk(data_dir)
+    assert refresh.release_now(again.build_id).state == State.PUBLISHED
+    assert february() == 425.25
+
+
+# --- Discarded -----------------------------------------------------------------------------------------------------
+
+
+def test_discarded_it_is_gone_and_not_asked_about_again(first, folder, people, data_dir):
+    found = held(folder)
+    refresh.discard_held(found, people["layla"])
+    found.refresh_from_db()
+    assert (found.state, found.decided_by) == (State.DISCARDED, people["layla"])
+    assert builds_on_disk(data_dir) == {first.build_id}
+    assert not (data_dir / "quarantine" / found.build_id).exists()
+    again = run()
+    assert again.state == State.NOTHING_NEW
+    assert f"The build of refresh {found.pk} was discarded by layla on " in again.warnings[0]
+    assert "refresh_data --force" in again.warnings[0]
+    assert builds_on_disk(data_dir) == {first.build_id}
+    with pytest.raises(MoonwalkError, match="was discarded by layla"):
+        refresh.discard_held(found, people["root"])
+    with pytest.raises(MoonwalkError, match="was discarded by layla"):
+        refresh.release(found, people["root"])
+    assert run(force=True).state == State.PUBLISHED
+    exports.write(folder, day="2026-03-06")
+    assert run(sure=True).state == State.PUBLISHED
+    exports.write(folder, orders=total_of_102("30.00"))
+    assert run(sure=True).state == State.PUBLISHED, "somebody published them since"
+
+
+def test_of_two_who_decide_at_once_one_is_told(folder, people, monkeypatch):
+    """Discarded between the look and the commit of the one who publishes: nothing of the build is left anywhere."""
+    found = held(folder)
+    at_desk = desk()
+    sync = services.run_mark_released
+
+    def meanwhile(held, *, user):
+        RefreshRun.objects.filter(pk=held.pk).update(state=State.DISCARDED)
+        sync(held, user=user)
+
+    monkeypatch.setattr(services, "run_mark_released", meanwhile)
+    ended = refresh.release_now(found.build_id)
+    assert (ended.state, february(), desk()) == (State.FAILED, 415.25, at_desk)
+
+
+# --- Uploaded ------------------------------------------------------------------------------------------------------
+
+
+def test_uploaded_and_ticked_it_is_published_without_asking_again(folder, data_dir, people, no_threads, monkeypatch):
+    from types import SimpleNamespace
+
+    from operations import examine, uploads
+
+    monkeypatch.setattr(uploads, "threading", SimpleNamespace(Thread=lambda **_: SimpleNamespace(start=lambda: None)))
+    held(folder)
+    newer = exports.write(data_dir / "newer", orders=total_of_102("32.00")) / "CC-Orders-2026-03-05.csv"
+    upload, _ = uploads.receive([uploads.Received(newer.name, newer.read_bytes())], user=people["layla"])
+    examine.examine(upload)
+    with pytest.raises(uploads.NotNow, match="tick what is asked"):
+        uploads.publish(upload, user=people["layla"])
+    queued = uploads.publish(upload, user=people["layla"], ticked=["seen"])
+    assert refresh.run_queued(queued.pk).state == State.PUBLISHED
+    assert february() == 427.25
+    assert not RefreshRun.objects.filter(state=State.HELD).exists()
