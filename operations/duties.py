@@ -12,15 +12,18 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from django.db import DatabaseError
+from django.conf import settings
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from etl.errors import MoonwalkError
 from operations.lock import RefreshBusy
-from operations.models import Duty
+from operations.models import Duty, RefreshRun
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ State = Duty.State
 class NotYet(Exception):
     """A duty can't be done yet, and why in a sentence; it is tried again `after` that time."""
 
-    def __init__(self, reason: str, after: timedelta | None = None):
+    def __init__(self, reason: str, after: timedelta = timedelta(minutes=10)):
         self.after = after
         super().__init__(reason)
 
@@ -126,13 +129,30 @@ def _not_done(duty: Duty, error: Exception, now: datetime) -> str:
     if not isinstance(error, (NotYet, MoonwalkError)):  # where it happened; what it said may name a customer
         where = "".join(traceback.format_tb(error.__traceback__))
         log.error("duty %s failed: %s\n%s", duty.name, type(error).__name__, where)
-    _end(duty, state=State.FAILED, outcome=f"Given up. {reason}"[:500])
+    with transaction.atomic():
+        if _end(duty, state=State.FAILED, outcome=reason):
+            _tell(duty, reason)
     return f"{DUTIES[duty.name].label}: given up. {reason}"
 
 
-def _end(duty: Duty, **fields) -> None:
-    """Write the end of an attempt, unless somebody took it over meanwhile."""
-    Duty.objects.filter(pk=duty.pk, state=State.RUNNING, claimed_at=duty.claimed_at).update(**fields)
+def _end(duty: Duty, **fields) -> bool:
+    """Write the end of an attempt; False when somebody took it over meanwhile."""
+    return bool(Duty.objects.filter(pk=duty.pk, state=State.RUNNING, claimed_at=duty.claimed_at).update(**fields))
+
+
+def _tell(duty: Duty, reason: str) -> None:
+    """Somebody hears of a duty that was given up."""
+    from operations import audience
+
+    label, due = DUTIES[duty.name].label, timezone.localtime(duty.due_at)
+    audience.tell(
+        audience.people([], "settings"),
+        key=f"duty:{duty.pk}",
+        about=f"Not done: {label}",
+        subject=f"Not done: {label}",
+        text=f"What was due on {due:%-d %b %Y at %H:%M} was given up after {duty.attempts} attempts. {reason}",
+        url=reverse("admin:operations_duty_change", args=[duty.pk]),
+    )
 
 
 def _sentence(error: Exception) -> str:
@@ -162,23 +182,37 @@ def backoff(attempts: int, chance: Callable[[], float] = random.random) -> timed
 
 
 def refresh(due_at: datetime) -> str:
-    """Queue the scheduled refresh. Raises RefreshBusy while another one is under way."""
-    from operations import refresh
-    from operations.models import RefreshRun
+    """Queue the scheduled refresh. Raises RefreshBusy while another one is under way, NotYet while somebody is writing
+    into the exports folder (a quarter of an hour at most)."""
+    from operations import refresh, watch
 
     asked = RefreshRun.objects.filter(trigger=RefreshRun.Trigger.SCHEDULE, started_at__gte=due_at).first()
+    now = timezone.now()
+    name = watch.being_written(watch.look(Path(settings.EXPORTS_DIR)), now)
+    if name and not asked and now - due_at < watch.PATIENCE:
+        raise NotYet(f"{name} is still being written.", after=watch.SETTLED)
     run = asked or refresh.start(trigger=RefreshRun.Trigger.SCHEDULE)
-    return f"refresh {run.pk} was asked for."
+    return f"Refresh {run.pk} was asked for."
 
 
 def weekly_report(due_at: datetime) -> str:
     """Mail the report of the week before. Raises NotYet."""
-    return import_string("operations.reports.mail")("week", due_at)
+    return _report("week", due_at)
 
 
 def monthly_report(due_at: datetime) -> str:
     """Mail the report of the month before. Raises NotYet."""
-    return import_string("operations.reports.mail")("month", due_at)
+    return _report("month", due_at)
+
+
+def _report(grain: str, due_at: datetime) -> str:
+    """After the refreshes: one that is owed or under way may bring what the report is to say."""
+    from operations import reports
+
+    owed = Duty.objects.filter(name="refresh", due_at__lte=due_at, state__in=[State.WAITING, State.RUNNING])
+    if owed.exists() or RefreshRun.objects.filter(state__in=RefreshRun.UNDERWAY).exists():
+        raise NotYet("A refresh is under way.", after=timedelta(seconds=30))
+    return reports.mail(grain, due_at)
 
 
 def prune(due_at: datetime) -> str:

@@ -6,70 +6,158 @@ made, edited or switched on owes nothing from before.
 """
 
 import json
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
+from celery.schedules import ParseException
 from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db.models.signals import pre_save
 from django.utils import timezone
 
+from analytics.access import store_of
 from operations import duties
 
 TASK, TICK = "operations.duty", "operations.tick"
 TICK_SECONDS = 30
 TICK_NAME = "Look for what is left to do"
-YEARS = 5  # so far back a schedule's last moment is looked for: 29 February comes every four years
+EXPIRES = 600  # seconds: what the clock sent and nobody took up by then, a tick has done
+DAYS = 5 * 366  # so far a moment is looked for: 29 February comes every four years
+WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+PARTS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")  # as a crontab has them
 
 
-def defaults() -> dict[str, dict[str, str]]:
-    """Duty -> the crontab it starts with: the refresh at the business file's hour, what stands on it an hour later."""
-    hour, minute = (str(int(part)) for part in settings.REFRESH_AT.split(":"))
-    later = str((int(hour) + 1) % 24)
+@dataclass(frozen=True)
+class Rhythm:
+    """When something is due, as people say it. kind: hourly, daily, weekly, monthly, or other: then `rule` says it, the
+    five parts of a crontab. at: the time of day; of hourly the minutes count."""
+
+    kind: str
+    at: time = time(0)
+    weekday: int = 1  # 0: Sunday
+    day: int = 1  # of the month
+    rule: str = ""
+
+    def crontab(self) -> str:
+        """The five parts of a crontab: minute, hour, day of month, month, day of week (0: Sunday)."""
+        minute, hour = self.at.minute, self.at.hour
+        return {
+            "hourly": f"{minute} * * * *",
+            "daily": f"{minute} {hour} * * *",
+            "weekly": f"{minute} {hour} * * {self.weekday}",
+            "monthly": f"{minute} {hour} {self.day} * *",
+        }.get(self.kind, " ".join(self.rule.split()))
+
+    def words(self) -> str:
+        """"every day at 06:00"."""
+        at = f"at {self.at:%H:%M}"
+        return {
+            "hourly": f"every hour at {self.at:%M} past",
+            "daily": f"every day {at}",
+            "weekly": f"every {WEEKDAYS[self.weekday % 7]} {at}",
+            "monthly": f"on day {self.day} of every month {at}",
+        }.get(self.kind, f"by the rule {self.crontab()}")
+
+
+def rhythm_of(crontab) -> Rhythm:
+    """How people would say a crontab's row."""
+    parts = {part: getattr(crontab, part).replace(" ", "") for part in PARTS}
+    rule = " ".join(parts.values())
+    number = {part: int(value) for part, value in parts.items() if value.isdecimal()}
+    every = frozenset(part for part, value in parts.items() if value == "*")
+    kind = {
+        frozenset(PARTS[1:]): "hourly",
+        frozenset(PARTS[2:]): "daily",
+        frozenset(PARTS[2:4]): "weekly",
+        frozenset(PARTS[3:]): "monthly",
+    }.get(every)
+    if kind is None or len(number) + len(every) < len(PARTS):
+        return Rhythm("other", rule=rule)
+    at = time(number.get("hour", 0), number["minute"])
+    return Rhythm(kind, at, number.get("day_of_week", 1) % 7, number.get("day_of_month", 1), rule)
+
+
+def defaults() -> dict[str, Rhythm]:
+    """Duty -> when it is due to begin with: the refresh at the business file's hour, what needs it an hour later."""
+    refresh = time.fromisoformat(settings.REFRESH_AT)
+    later = refresh.replace(hour=(refresh.hour + 1) % 24)
     return {
-        "refresh": {"hour": hour, "minute": minute},
-        "weekly report": {"hour": later, "minute": minute, "day_of_week": "1"},
-        "monthly report": {"hour": later, "minute": minute, "day_of_month": "1"},
-        "promises": {"hour": later, "minute": minute},
-        "freshness": {"minute": "20"},
-        "prune": {"hour": "3", "minute": "30"},
+        "refresh": Rhythm("daily", refresh),
+        "weekly report": Rhythm("weekly", later, weekday=1),
+        "monthly report": Rhythm("monthly", later, day=1),
+        "promises": Rhythm("daily", later),
+        "freshness": Rhythm("hourly", time(0, 20)),
+        "prune": Rhythm("daily", time(3, 30)),
     }
+
+
+# --- The rows --------------------------------------------------------------------------------------------------------
 
 
 def make(sender=None, **kwargs) -> None:
     """Make the schedules that were never made before (after every migrate)."""
-    made, task_model, crontab_model, interval_model = (
+    made, task_model, interval_model = (
         apps.get_model("operations", "Made"),
-        *(apps.get_model("django_celery_beat", m) for m in ("PeriodicTask", "CrontabSchedule", "IntervalSchedule")),
+        *(apps.get_model("django_celery_beat", m) for m in ("PeriodicTask", "IntervalSchedule")),
     )
-    now = timezone.now()
-    for name, when in defaults().items():
+    now, rows = timezone.now(), []
+    for name, rhythm in defaults().items():
         label = duties.DUTIES[name].label
-        if not made.objects.get_or_create(key=f"schedule {name}")[1] or task_model.objects.filter(name=label).exists():
-            continue
-        rows = crontab_model.objects.filter(**_crontab(when))
-        crontab = rows.first() or rows.create(**_crontab(when))
-        task_model.objects.create(
-            name=label, task=TASK, kwargs=json.dumps({"name": name}), crontab=crontab, start_time=now, last_run_at=now,
-            expire_seconds=600, description=duties.DUTIES[name].about,
-        )  # fmt: skip
+        if made.objects.get_or_create(key=f"schedule {name}")[1] and not task_model.objects.filter(name=label).exists():
+            rows.append(task_model(name=label, start_time=now, **_fields(name, rhythm)))
     if made.objects.get_or_create(key="schedule tick")[1] and not task_model.objects.filter(task=TICK).exists():
-        often = {"every": TICK_SECONDS, "period": "seconds"}
-        interval = interval_model.objects.filter(**often).first() or interval_model.objects.create(**often)
-        task_model.objects.create(
-            name=TICK_NAME, task=TICK, interval=interval, last_run_at=now, expire_seconds=TICK_SECONDS - 5,
-            description="Starts what should have happened and did not: duties, refreshes, messages, new exports.",
-        )  # fmt: skip
+        often = interval_model.objects.filter(every=TICK_SECONDS, period="seconds")
+        interval = often.first() or often.create(every=TICK_SECONDS, period="seconds")
+        rows.append(task_model(name=TICK_NAME, task=TICK, interval=interval, expire_seconds=TICK_SECONDS - 5))
+    if rows:
+        for row in rows:
+            row.last_run_at = now
+        task_model.objects.bulk_create(rows)  # in bulk: no entry of the trail
+        apps.get_model("django_celery_beat", "PeriodicTasks").update_changed()
 
 
-def _crontab(when: dict[str, str]) -> dict[str, str]:
-    """All fields of a crontab's row."""
-    every = dict.fromkeys(("minute", "hour", "day_of_week", "day_of_month", "month_of_year"), "*")
-    return every | when | {"timezone": settings.TIME_ZONE}
+def _fields(duty: str, rhythm: Rhythm) -> dict:
+    """What the row of a duty's schedule says."""
+    crontab_model = apps.get_model("django_celery_beat", "CrontabSchedule")
+    when = dict(zip(PARTS, rhythm.crontab().split(), strict=True)) | {"timezone": settings.TIME_ZONE}
+    same = crontab_model.objects.filter(**when)
+    return {
+        "task": TASK, "kwargs": json.dumps({"name": duty}), "crontab": same.first() or same.create(**when),
+        "expire_seconds": EXPIRES, "description": rhythm.words(),
+    }  # fmt: skip
+
+
+def save(row, duty: str, rhythm: Rhythm, *, user):
+    """Write a new or changed schedule. PermissionDenied without the right, or for who is kept to a store."""
+    from operations import audit
+
+    right = "add" if row.pk is None else "change"
+    if not user.has_perm(f"operations.{right}_schedule") or store_of(user) is not None:
+        raise PermissionDenied("Your account doesn't allow this.")
+    for name, value in _fields(duty, rhythm).items():
+        setattr(row, name, value)
+    if row.pk is None:
+        row.name = _free_name(duties.DUTIES[duty].label, type(row).objects.values_list("name", flat=True))
+    with audit.acting(user):
+        row.save()
+    return row
+
+
+def _free_name(label: str, taken: Iterable[str]) -> str:
+    taken, number = set(taken), 2
+    if label not in taken:
+        return label
+    while f"{label} ({number})" in taken:
+        number += 1
+    return f"{label} ({number})"
 
 
 def connect() -> None:
     """Have schedules note by themselves since when they count, whoever saves them."""
-    pre_save.connect(_note_since, sender=apps.get_model("django_celery_beat", "PeriodicTask"))
+    for model in (apps.get_model("django_celery_beat", "PeriodicTask"), apps.get_model("operations", "Schedule")):
+        pre_save.connect(_note_since, sender=model)
 
 
 def _note_since(sender, instance, **kwargs) -> None:
@@ -81,55 +169,60 @@ def _note_since(sender, instance, **kwargs) -> None:
         instance.start_time = instance.last_run_at = timezone.now()
 
 
-def of_duties() -> list:
-    """The schedules of duties that are switched on, each with .duty, its duty's name."""
-    found = apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(task=TASK, enabled=True)
-    rows = []
-    for row in found.select_related("crontab").order_by("pk"):
-        row.duty = duty_of(row)
-        if row.duty in duties.DUTIES and row.crontab:
-            rows.append(row)
-    return rows
-
-
 def duty_of(row) -> str:
-    """The name of the duty that a schedule is for; "" when it names none."""
+    """The name of the duty that a schedule is for; "" when it names none that we know."""
     try:
-        return str(json.loads(row.kwargs or "{}").get("name", ""))
+        name = json.loads(row.kwargs or "{}").get("name")
     except (ValueError, AttributeError):
         return ""
+    return name if isinstance(name, str) and name in duties.DUTIES else ""
+
+
+# --- Moments ---------------------------------------------------------------------------------------------------------
 
 
 def last_due(crontab, now: datetime) -> datetime | None:
     """The latest moment, up to and including `now`, at which a crontab's row is due; None: not in the last years."""
-    rule, zone = crontab.schedule, crontab.timezone
-    minutes, hours = sorted(rule.minute, reverse=True), sorted(rule.hour, reverse=True)
-    today = now.astimezone(zone).date()
-    for back in range(YEARS * 366):
-        day = today - timedelta(days=back)
-        fits = day.isoweekday() % 7 in rule.day_of_week and day.day in rule.day_of_month
-        if not fits or day.month not in rule.month_of_year:
-            continue
-        for hour in hours:
-            for minute in minutes:
-                at = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone).astimezone(UTC)
-                if at <= now:
-                    return at
-    return None
+    today = now.astimezone(crontab.timezone).date()
+    days = (today - timedelta(days=n) for n in range(DAYS))
+    return next((at for at in _moments(crontab, days, backwards=True) if at <= now), None)
 
 
-def owe(now: datetime) -> list:
-    """Make the row of each schedule's latest due moment that has none; the rows."""
+def next_due(crontab, now: datetime) -> datetime | None:
+    """The first moment after `now` at which it is due."""
+    today = now.astimezone(crontab.timezone).date()
+    days = (today + timedelta(days=n) for n in range(DAYS))
+    return next((at for at in _moments(crontab, days) if at > now), None)
+
+
+def _moments(crontab, days: Iterable[date], backwards: bool = False) -> Iterator[datetime]:
+    """The moments of these days at which a crontab's row is due, in UTC. ValueError for a rule that is none."""
+    try:
+        rule = crontab.schedule
+    except ParseException as error:
+        raise ValueError(str(error)) from error
+    for day in days:
+        wanted = day.isoweekday() % 7 in rule.day_of_week and day.day in rule.day_of_month
+        if wanted and day.month in rule.month_of_year:
+            for hour in sorted(rule.hour, reverse=backwards):
+                for minute in sorted(rule.minute, reverse=backwards):
+                    yield datetime.combine(day, time(hour, minute), crontab.timezone).astimezone(UTC)
+
+
+def owe(now: datetime) -> list[duties.Duty]:
+    """The row of each schedule's latest due moment, made where there is none. Schedules that are off owe nothing."""
+    found = apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(task=TASK, enabled=True)
     rows = []
-    for row in of_duties():
-        due_at = last_due(row.crontab, now)
-        if due_at and (row.start_time is None or due_at >= row.start_time):
-            rows.append(duties.owe(row.duty, due_at, now))
+    for schedule in found.select_related("crontab").order_by("pk"):
+        duty = duty_of(schedule)
+        due_at = last_due(schedule.crontab, now) if duty and schedule.crontab else None
+        if due_at and (schedule.start_time is None or due_at >= schedule.start_time):
+            rows.append(duties.owe(duty, due_at, now))
     return rows
 
 
 def carry_out_latest(name: str, now: datetime | None = None) -> str:
-    """What the schedules of a duty owe since their latest moment; what came of it."""
+    """Do what the schedules of a duty owe since their latest moment; what came of it."""
     now = now or timezone.now()
     said = [duties.carry_out(duty, now) for duty in owe(now) if duty.name == name]
     return " ".join(filter(None, said)) or "Nothing is owed, or it is done."

@@ -29,7 +29,7 @@ ROOMS = {
     "By itself": {
         "analytics.AlertEvent": "notifications", "analytics.AlertRule": "rule",
         "analytics.ReportMail": "picture_as_pdf",
-        "operations.Delivery": "send",
+        "operations.Delivery": "send", "operations.Schedule": "schedule", "operations.Duty": "task_alt",
     },
     "People": {"auth.User": "group", "auth.Group": "badge", "auditlog.LogEntry": "history"},
 }  # fmt: skip

@@ -15,10 +15,11 @@ from operations.admin import (
     reminders,
     reports,
     runs,
+    schedules,
     trail,
 )
 
 __all__ = [
     "alerts", "customers", "deliveries", "follow_ups", "orders", "payments", "people", "reminders", "reports", "runs",
-    "trail",
+    "schedules", "trail",
 ]  # fmt: skip

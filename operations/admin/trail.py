@@ -23,10 +23,10 @@ from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, 
 from analytics.models import AlertRule, ReportMail
 from analytics.tables import Column
 from operations.admin.shared import LATEST, History, person
-from operations.models import Customer, Delivery, FollowUp, Level, Message, MessageTemplate, Payment
+from operations.models import Customer, Delivery, FollowUp, Level, Message, MessageTemplate, Payment, Schedule
 
 # What operations/audit.py keeps entries of.
-KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate, AlertRule, ReportMail, Delivery)
+KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate, AlertRule, ReportMail, Delivery, Schedule)
 DID = {LogEntry.Action.CREATE: "made", LogEntry.Action.UPDATE: "changed", LogEntry.Action.DELETE: "removed",
        LogEntry.Action.ACCESS: "looked at"}  # fmt: skip
 TONES = {LogEntry.Action.CREATE: "good", LogEntry.Action.UPDATE: "info", LogEntry.Action.DELETE: "bad"}

@@ -1,0 +1,305 @@
+"""Schedules: when what happens by itself is due, in words, switched on and off; and the duties that came of them.
+
+All of it is of the whole business: not for a person kept to one store."""
+
+from datetime import time
+
+from celery.schedules import ParseException, crontab_parser
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import OuterRef, Subquery
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from analytics.access import store_of
+from analytics.admin_lists import Cell, ListAdmin, link, moment, tag, values_filter
+from analytics.tables import Column
+from operations import schedules
+from operations.admin.shared import LATEST, History, ServiceAdmin, admin_url
+from operations.admin.trail import trail
+from operations.duties import DUTIES
+from operations.models import Duty, Schedule
+
+TONES = {"done": "good", "waiting": "warn", "running": "warn", "failed": "bad"}
+KINDS = [("hourly", "every hour"), ("daily", "every day"), ("weekly", "every week"), ("monthly", "every month"),
+         ("other", "by a rule of one's own")]  # fmt: skip
+
+for theirs in (PeriodicTask, CrontabSchedule, IntervalSchedule, SolarSchedule, ClockedSchedule):
+    admin.site.unregister(theirs)  # what of theirs a person needs is on our own page
+
+
+class ScheduleForm(forms.ModelForm):
+    """A schedule as people say it; saved as a crontab."""
+
+    duty = forms.ChoiceField(
+        label="what", choices=[(name, spec.label) for name, spec in DUTIES.items()], widget=UnfoldAdminSelectWidget
+    )
+    kind = forms.ChoiceField(label="how often", choices=KINDS, widget=UnfoldAdminSelectWidget)
+    weekday = forms.TypedChoiceField(
+        label="on", coerce=int, required=False, empty_value=1, widget=UnfoldAdminSelectWidget,
+        choices=[(n % 7, schedules.WEEKDAYS[n % 7]) for n in range(1, 8)],
+    )  # fmt: skip
+    day = forms.IntegerField(
+        label="on day", min_value=1, max_value=28, required=False, widget=UnfoldAdminIntegerFieldWidget,
+        help_text="Of the month, 1 to 28: every month has it.",
+    )  # fmt: skip
+    at = forms.TimeField(
+        label="at", required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "time"}),
+        input_formats=["%H:%M", "%H:%M:%S"], help_text="On the business's clock. Of every hour only the minutes count.",
+    )  # fmt: skip
+    rule = forms.CharField(
+        label="rule", required=False, widget=UnfoldAdminTextInputWidget,
+        help_text="Five parts, as cron has them: minute, hour, day of the month, month, weekday (0 is Sunday). "
+        "Working days at 9 and at 15 o'clock: 0 9,15 * * 1-5",
+    )  # fmt: skip
+
+    class Meta:
+        model = Schedule
+        fields = ("enabled",)
+        labels = {"enabled": "switched on"}
+        help_texts = {"enabled": "Off: it doesn't happen by itself, and isn't made up for later."}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        row = self.instance
+        rhythm = schedules.rhythm_of(row.crontab) if row.crontab_id else schedules.Rhythm("daily", time(6))
+        self.initial |= {
+            "duty": schedules.duty_of(row), "kind": rhythm.kind, "weekday": rhythm.weekday, "day": rhythm.day,
+            "at": f"{rhythm.at:%H:%M}", "rule": rhythm.rule,
+        }  # fmt: skip
+        if row.pk and "duty" in self.fields:
+            self.fields["duty"].disabled = True
+
+    def clean(self):
+        found = super().clean()
+        kind = found.get("kind")
+        if kind in ("hourly", "daily", "weekly", "monthly") and found.get("at") is None and "at" not in self.errors:
+            self.add_error("at", "Say at what time: 06:00")
+        if kind == "monthly" and not found.get("day") and "day" not in self.errors:
+            self.add_error("day", "Say on which day of the month, 1 to 28.")
+        if kind == "other":
+            try:
+                check_rule(found.get("rule") or "")
+            except ValidationError as error:
+                self.add_error("rule", error)
+        return found
+
+    def validate_unique(self):
+        """Not yet: the crontab is made as it is saved."""
+
+    def rhythm(self) -> schedules.Rhythm:
+        found = self.cleaned_data
+        return schedules.Rhythm(
+            found["kind"], found.get("at") or time(0), found.get("weekday") or 0, found.get("day") or 1,
+            found.get("rule") or "",
+        )  # fmt: skip
+
+
+def check_rule(rule: str) -> None:
+    """Raises ValidationError unless these are the five parts of a crontab."""
+    parts, limits = rule.split(), ((60, 0), (24, 0), (31, 1), (12, 1), (7, 0))
+    if len(parts) != len(limits):
+        raise ValidationError("A rule has five parts with blanks between them: 0 9,15 * * 1-5")
+    for part, (size, first) in zip(parts, limits, strict=True):
+        try:
+            crontab_parser(size, first).parse(part)
+        except (ParseException, ValueError, KeyError):
+            raise ValidationError(f"“{part}” can't be read: write *, a number, or numbers with commas.") from None
+
+
+class OfTheHouse:
+    """For a ModelAdmin of rows that are nobody's who is kept to a store."""
+
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) and store_of(request.user) is None
+
+    def has_add_permission(self, request):
+        return super().has_add_permission(request) and store_of(request.user) is None
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and store_of(request.user) is None
+
+    def has_delete_permission(self, request, obj=None):
+        return super().has_delete_permission(request, obj) and store_of(request.user) is None
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
+    form = ScheduleForm
+    list_display = ("what", "when", "switched", "last", "next")
+    list_filter = (("enabled", BooleanRadioFilter),)
+    search_fields = ("name",)
+    ordering = ("pk",)
+    list_fullwidth = False
+    change_form_outer_after_template = "admin/operations/histories.html"
+    fieldsets = ((None, {"fields": ("duty", "about", "enabled", ("kind", "at"), "weekday", "day", "rule")}),)
+    readonly_fields = ("about",)
+    conditional_fields = {
+        "at": "kind != 'other'", "weekday": "kind == 'weekly'", "day": "kind == 'monthly'", "rule": "kind == 'other'",
+    }  # fmt: skip
+    cells = (
+        Cell(Column("what", "What"), lambda s: s.name),
+        Cell(Column("when", "When"), lambda s: s.description),
+        Cell(Column("on", "Switched on", "boolean"), lambda s: s.enabled),
+        Cell(Column("last", "Last"), lambda s: moment(s._last.due_at) if s._last else None),
+        Cell(Column("outcome", "What came of it"), lambda s: s._last.outcome if s._last else None),
+        Cell(Column("next", "Next"), lambda s: moment(s._next)),
+    )
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(task=schedules.TASK).select_related("crontab")
+
+    def list_top(self, request):
+        tick = PeriodicTask.objects.filter(task=schedules.TICK, enabled=True).first()
+        about = "When each of these is due, on the business's clock. "
+        if not settings.REDIS_URL:
+            about += "Nothing happens by itself here, as there is no Redis: `manage.py tick` does what is due."
+        elif tick and tick.last_run_at:
+            about += f"The clock last looked for what is left to do on {moment(tick.last_run_at)}."
+        else:
+            about += "The clock has not looked yet: is it running?"
+        return super().list_top(request) | {"about": about}
+
+    def list_links(self, request):
+        return [("What was due, and what came of it", admin_url("duty"))]
+
+    def fill(self, request, rows):
+        newest = Duty.objects.filter(name=OuterRef("name")).order_by("-due_at").values("pk")[:1]
+        last = {duty.name: duty for duty in Duty.objects.filter(pk=Subquery(newest))}
+        now = timezone.now()
+        for row in rows:
+            row._last = last.get(schedules.duty_of(row))
+            row._next = schedules.next_due(row.crontab, now) if row.enabled and row.crontab else None
+
+    def delete_queryset(self, request, queryset):
+        for row in queryset:
+            row.delete()  # one by one: so the clock notices
+
+    def save_model(self, request, obj, form, change):
+        schedules.save(obj, form.cleaned_data["duty"], form.rhythm(), user=request.user)
+
+    def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if obj is not None:
+            duties = Duty.objects.filter(name=schedules.duty_of(obj))
+            rows = [
+                (link(admin_url("duty", duty.pk), moment(duty.due_at)), _state(duty), duty.attempts, duty.outcome)
+                for duty in duties[:LATEST]
+            ]
+            past = History("What was due", ("Due", "State", "Attempts", "What came of it"), rows,
+                           more=admin_url("duty", name=schedules.duty_of(obj)), numbers=(2,))  # fmt: skip
+            context["histories"] = [past, trail([obj])]
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    @display(description="what", ordering="name")
+    def what(self, schedule):
+        return schedule.name
+
+    @display(description="when")
+    def when(self, schedule):
+        return schedule.description
+
+    @display(description="switched on", ordering="enabled")
+    def switched(self, schedule):
+        return tag("good", "on") if schedule.enabled else tag("plain", "off")
+
+    @display(description="last due")
+    def last(self, schedule):
+        if schedule._last is None:
+            return "–"
+        page = link(admin_url("duty", schedule._last.pk), moment(schedule._last.due_at))
+        return format_html("{} {}", page, _state(schedule._last))
+
+    @display(description="next due")
+    def next(self, schedule):
+        return moment(schedule._next) or "–"
+
+    @display(description="what it does")
+    def about(self, schedule):
+        spec = DUTIES.get(schedules.duty_of(schedule)) if schedule.pk else None
+        return spec.about if spec else format_html("{}", " ".join(f"{s.label}: {s.about}" for s in DUTIES.values()))
+
+
+def _state(duty: Duty) -> str:
+    return tag(TONES[duty.state], duty.get_state_display())
+
+
+@admin.register(Duty)
+class DutyAdmin(OfTheHouse, ListAdmin):
+    """What was due, read-only."""
+
+    list_display = ("due", "what", "how_it_went", "attempts", "outcome")
+    list_filter = (
+        values_filter("name", "duty"), ("state", ChoicesDropdownFilter), ("due_at", RangeDateTimeFilter),
+    )  # fmt: skip
+    search_fields = ("name", "outcome")
+    search_help_text = "A duty, or words of what came of it"
+    date_hierarchy = "due_at"
+    list_about = (
+        "What schedules owed, each once. What could not be done is tried again for a day; after an outage only the "
+        "latest moment is made up for."
+    )
+    fields = (("what", "how_it_went"), "outcome", ("due", "noticed", "attempts"), ("begun", "done", "again"))
+    readonly_fields = ("what", "how_it_went", "due", "noticed", "begun", "done", "again")
+    cells = (
+        Cell(Column("due", "Due"), lambda d: moment(d.due_at)),
+        Cell(Column("what", "What"), lambda d: d.name),
+        Cell(Column("state", "State"), lambda d: d.get_state_display()),
+        Cell(Column("attempts", "Attempts", "count"), lambda d: d.attempts),
+        Cell(Column("done", "Done"), lambda d: moment(d.done_at)),
+        Cell(Column("outcome", "What came of it"), lambda d: d.outcome),
+    )
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def list_links(self, request):
+        if not request.user.has_perm("operations.view_schedule"):
+            return []
+        return [("When what is due", reverse("admin:operations_schedule_changelist"))]
+
+    @display(description="due", ordering="due_at")
+    def due(self, duty):
+        return moment(duty.due_at)
+
+    @display(description="what", ordering="name")
+    def what(self, duty):
+        return DUTIES[duty.name].label if duty.name in DUTIES else duty.name
+
+    @display(description="state", ordering="state")
+    def how_it_went(self, duty):
+        return _state(duty)
+
+    @display(description="noticed")
+    def noticed(self, duty):
+        return moment(duty.noticed_at)
+
+    @display(description="last begun")
+    def begun(self, duty):
+        return moment(duty.claimed_at) or "–"
+
+    @display(description="done at")
+    def done(self, duty):
+        return moment(duty.done_at) or "–"
+
+    @display(description="tried again at")
+    def again(self, duty):
+        return moment(duty.next_attempt_at) if duty.state == Duty.State.WAITING else "–"
