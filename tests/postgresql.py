@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tests.conftest import free_port
@@ -55,7 +56,5 @@ class Cluster:
         return self.start()
 
     def __exit__(self, *exc) -> None:
-        try:
+        with suppress(subprocess.CalledProcessError):  # it may be down already
             self.kill()
-        except subprocess.CalledProcessError:  # it is down already
-            pass

@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from datetime import date, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -100,8 +101,8 @@ class Installation:
         self.environment = {
             "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(self.data),
             "LOG_LEVEL": "INFO", "DATABASE_URL": self.database.url, "REDIS_URL": self.redis.url,
-            "EMAIL_URL": self.mail.url, "MOONWALK_SLACK_WEBHOOK": self.slack.url, "MOONWALK_NOTION_URL": self.notion.url,
-            "MOONWALK_NOTION_TOKEN": TOKEN, "MOONWALK_NOTION_PAGE": PAGE, "MOONWALK_SITE_URL": self.address,
+            "EMAIL_URL": self.mail.url, "MOONWALK_SLACK_WEBHOOK": self.slack.url,
+            "MOONWALK_NOTION_URL": self.notion.url, "MOONWALK_NOTION_TOKEN": TOKEN, "MOONWALK_NOTION_PAGE": PAGE, "MOONWALK_SITE_URL": self.address,
         }  # fmt: skip
         self.do("migrate", "-v0")
         self.do("shell", "--no-imports", "-c", SET_UP)
@@ -143,10 +144,8 @@ class Installation:
             getattr(self, name).kill()
             return
         process = self.running.pop(name)
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, how)
-        except ProcessLookupError:
-            pass
         process.wait(60)
 
     def keep_up(self) -> None:
