@@ -102,7 +102,8 @@ class Installation:
             "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(self.data),
             "LOG_LEVEL": "INFO", "DATABASE_URL": self.database.url, "REDIS_URL": self.redis.url,
             "EMAIL_URL": self.mail.url, "MOONWALK_SLACK_WEBHOOK": self.slack.url,
-            "MOONWALK_NOTION_URL": self.notion.url, "MOONWALK_NOTION_TOKEN": TOKEN, "MOONWALK_NOTION_PAGE": PAGE, "MOONWALK_SITE_URL": self.address,
+            "MOONWALK_NOTION_URL": self.notion.url, "MOONWALK_NOTION_TOKEN": TOKEN, "MOONWALK_NOTION_PAGE": PAGE,
+            "MOONWALK_SITE_URL": self.address,
         }  # fmt: skip
         self.do("migrate", "-v0")
         self.do("shell", "--no-imports", "-c", SET_UP)
