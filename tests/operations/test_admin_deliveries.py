@@ -106,7 +106,7 @@ def test_given_up_stands_on_the_first_page_for_those_who_may_look(as_, people, r
         assert "never arrived" not in str(site.front(request, {}))
 
 
-def test_a_runs_page_has_its_deliveries_without_addresses(db):
+def test_a_runs_page_has_its_deliveries_without_addresses(as_, data_dir):
     now = timezone.now()
     run = RefreshRun.objects.create(trigger="command", state="published", started_at=now, finished_at=now,
                                     heartbeat_at=now)  # fmt: skip
@@ -114,6 +114,8 @@ def test_a_runs_page_has_its_deliveries_without_addresses(db):
     row = make(run=run)
     make("Another run's")
     html = deliveries_of(run)
+    runs_page = as_("layla").get(reverse("admin:operations_refreshrun_change", args=[run.pk])).content.decode()
+    assert html.strip() in runs_page
     assert "Alert: Revenue" in html and "given up" in html and page(row) in html
     assert "Another" not in html and "@" not in html
 
