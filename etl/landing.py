@@ -30,21 +30,44 @@ def _cipher(key: str):
     return AESGCM(hashlib.scrypt(key.encode(), salt=b"moonwalk files", n=1 << 14, r=8, p=1, dklen=32))
 
 
+class Sealer:
+    """A file to write to: what goes in is encrypted into `out`, block by block. Whole only once close() was called; who
+    stops before leaves a file that unseal() refuses."""
+
+    def __init__(self, out: BinaryIO, key: str):
+        self._out, self._cipher, self._nonce = out, _cipher(key), os.urandom(8)
+        self._waiting, self._counter = bytearray(), 0
+        out.write(MAGIC + self._nonce)
+
+    def write(self, content: bytes) -> int:
+        self._waiting += content
+        while len(self._waiting) > BLOCK:  # the last block, full or not, waits for close() to mark it
+            self._put(bytes(self._waiting[:BLOCK]), b"more")
+            del self._waiting[:BLOCK]
+        return len(content)
+
+    def flush(self) -> None:
+        """Nothing: a block goes out when it is full."""
+
+    def close(self) -> None:
+        self._put(bytes(self._waiting), b"last")
+        self._waiting.clear()
+
+    def _put(self, block: bytes, mark: bytes) -> None:
+        self._out.write(self._cipher.encrypt(self._nonce + self._counter.to_bytes(4, "big"), block, mark))
+        self._counter += 1
+
+
 def seal(plain: BinaryIO, target: Path, key: str, sha256: str | None = None) -> bool:
     """Write what `plain` holds encrypted to `target`, whole or not at all: not when it lacks the content hash given."""
-    cipher, nonce, content = _cipher(key), os.urandom(8), hashlib.sha256()
+    content = hashlib.sha256()
     partial = target.with_name(f".{target.name}.partial")
     with partial.open("wb") as out:
-        out.write(MAGIC + nonce)
-        block, counter = plain.read(BLOCK), 0
-        while True:
+        sealer = Sealer(out, key)
+        while block := plain.read(BLOCK):
             content.update(block)
-            following = plain.read(BLOCK)
-            mark = b"more" if following else b"last"
-            out.write(cipher.encrypt(nonce + counter.to_bytes(4, "big"), block, mark))
-            if not following:
-                break
-            block, counter = following, counter + 1
+            sealer.write(block)
+        sealer.close()
     if sha256 not in (None, content.hexdigest()):
         partial.unlink()
         return False
@@ -52,8 +75,9 @@ def seal(plain: BinaryIO, target: Path, key: str, sha256: str | None = None) -> 
     return True
 
 
-def unseal(path: Path, key: str) -> Iterator[bytes]:
-    """The plain bytes of an encrypted file, block by block. Raises WarehouseError when the key is not its own."""
+def unseal(path: Path, key: str, setting: str = "MOONWALK_WAREHOUSE_KEY") -> Iterator[bytes]:
+    """The plain bytes of an encrypted file, block by block. Raises WarehouseError when the key, which is that of
+    `setting`, is not its own."""
     from cryptography.exceptions import InvalidTag
 
     cipher = _cipher(key)
@@ -68,7 +92,7 @@ def unseal(path: Path, key: str) -> Iterator[bytes]:
                 yield cipher.decrypt(nonce + counter.to_bytes(4, "big"), block, b"more" if following else b"last")
             except InvalidTag:
                 raise WarehouseError(
-                    f"The key in MOONWALK_WAREHOUSE_KEY does not open {path.name}, or the file is damaged."
+                    f"The key in {setting} does not open {path.name}, or the file is damaged."
                 ) from None
             if not following:
                 return

@@ -11,7 +11,7 @@ from django.templatetags.static import static
 
 from etl.business import load_business
 from etl.errors import BusinessError
-from moonwalk import logs
+from moonwalk import __version__, logs
 from moonwalk.cache import redis_caches
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -88,6 +88,7 @@ def _business_clock(file: Path) -> tuple[str, str]:
 
 
 # --- This installation ---------------------------------------------------------------------------------------------
+VERSION = __version__
 DEBUG = env("DEBUG")
 DATA_DIR = _path(env("MOONWALK_DATA_DIR"), BASE_DIR / "var")
 EXPORTS_DIR = _path(env("MOONWALK_EXPORTS_DIR"), DATA_DIR / "exports")
@@ -220,6 +221,9 @@ if HTTPS:
     SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
+# What else lives under the business's domain, and whether browsers are to know it before the first visit, is for
+# whoever owns the domain to say, at its proxy.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # The one inline script of a dashboard page, always the same text: `var renderer = new DashRenderer();`
 DASH_INLINE_SCRIPT = "'sha256-jZlsGVOhUAIcH+4PVs7QuGZkthRMgvT2n0ilH6/zTM0='"
