@@ -230,10 +230,10 @@ class Upkeep:
             if found is None:
                 missing.append(block)
                 continue
-            self._append(missing, before)
+            self._append(missing, before, found)
             missing, before = [], found
             self._keep_block(block, found)
-        self._append(missing, before)
+        self._append(missing, before, None)
 
     def _keep_block(self, block: Block, found: dict) -> None:
         name, kind = f"block {block.slot}", found["type"]
@@ -247,17 +247,17 @@ class Upkeep:
             update = self.api.client.blocks.update
             answer = self.api.ask(update, block_id=found["id"], **{kind: {"rich_text": text}})
             self._remember(name, found["id"], _digest(wanted, _read(answer[kind]["rich_text"])))
-        self.told("block", str(block.slot), CHANGED, "" if block.text else "emptied: nothing to say")
+        self.told("block", str(block.slot), CHANGED, _short(block))
 
-    def _append(self, blocks: Sequence[Block], after: dict | None) -> None:
-        """Blocks that are missing, behind the one that they follow; without one at the page's end."""
+    def _append(self, blocks: Sequence[Block], after: dict | None, ahead_of: dict | None) -> None:
+        """Blocks that are missing between two of ours; at the page's end where none of ours is there."""
         for some in _batches(blocks):
             if not self.dry:
-                after = self._append_at_once(some, after)
+                after = self._append_at_once(some, after, ahead_of)
             for block in some:
-                self.told("block", str(block.slot), MADE, "")
+                self.told("block", str(block.slot), MADE, _short(block))
 
-    def _append_at_once(self, blocks: Sequence[Block], after: dict | None) -> dict:
+    def _append_at_once(self, blocks: Sequence[Block], after: dict | None, ahead_of: dict | None) -> dict:
         """As many blocks as go at once; the last of them."""
         slots = [block.slot for block in blocks]
 
@@ -265,10 +265,7 @@ class Upkeep:
             there = self._blocks_there(set(slots))
             return {"results": [there[s] for s in slots]} if all(s in there for s in slots) else None
 
-        parent, where = self.page, {}
-        if after:
-            parent = after["parent"].get(after["parent"]["type"], self.page)
-            where = {"position": {"type": "after_block", "after_block": {"id": after["id"]}}}
+        parent, where = self._place(after, ahead_of)
         append = self.api.client.blocks.children.append
         answer = self.api.make(append, find, block_id=parent, children=[_as_new(b) for b in blocks], **where)
         made = answer["results"] if len(answer["results"]) == len(blocks) else (find() or answer)["results"]
@@ -276,6 +273,21 @@ class Upkeep:
             shown = _read(new[new["type"]]["rich_text"])
             self._remember(f"block {block.slot}", new["id"], _digest(_read(in_pieces(block.text)), shown))
         return made[-1]
+
+    def _place(self, after: dict | None, ahead_of: dict | None) -> tuple[str, dict]:
+        """Where to append: the parent's id, and behind which of its blocks."""
+        beside = after or ahead_of
+        if beside is None:
+            return self.page, {}
+        parent = beside["parent"].get(beside["parent"]["type"], self.page)
+        if after is None:
+            for block in self._children(parent, deep=False):
+                if block["id"] == beside["id"]:
+                    break
+                after = block
+        if after is None:
+            return parent, {"position": {"type": "start"}}
+        return parent, {"position": {"type": "after_block", "after_block": {"id": after["id"]}}}
 
     def _blocks_there(self, wanted: set[Slot]) -> dict[Slot, dict]:
         """Our blocks as they stand in Notion. What a person put into the trash comes back."""
@@ -351,7 +363,7 @@ class Upkeep:
             new = {ids[c]: _written(COLUMNS[c][0], wanted[c]) for c in differ}
             answer = self.api.ask(self.api.client.pages.update, page_id=found["id"], properties=new)
             self._remember(name, found["id"], _digest(wanted, _values(answer, ids)))
-        self.told("row", row.key, CHANGED, ", ".join(differ))
+        self.told("row", row.key, CHANGED, ", ".join(f"{c} {shown[c]} → {wanted[c]}" for c in differ))
 
     def _make_row(self, row: Row, source: str, ids: dict[str, str]) -> None:
         if not self.dry:
@@ -509,6 +521,12 @@ def _as_new(block: Block) -> dict:
     kind = block.slot.type
     looks = {"icon": {"type": "emoji", "emoji": "📊"}, "color": "gray_background"} if kind == "callout" else {}
     return {"object": "block", "type": kind, kind: {"rich_text": in_pieces(block.text)} | looks}
+
+
+def _short(block: Block) -> str:
+    """The beginning of a block's words, for a table."""
+    words = " ".join("".join(piece.text for piece in block.text).split())
+    return f"{words[:70]}…" if len(words) > 71 else words or "emptied: nothing to say"
 
 
 def _batches(blocks: Sequence[Block]) -> Iterator[list[Block]]:

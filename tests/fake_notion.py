@@ -361,10 +361,14 @@ class FakeNotion:
             made.append((kind, content))
         after = None
         if "position" in body:
-            need(body["position"]["type"] == "after_block", "body.position: unknown")
-            after = self._get(body["position"]["after_block"]["id"], "block")["id"]
+            need(body["position"]["type"] in ("after_block", "start", "end"), "body.position: unknown")
+        if body.get("position", {}).get("type") == "after_block":
+            after = self._get(body["position"]["after_block"]["id"], "block", "database")["id"]
             need(after in self.children.get(parent["id"], []), "body.position: not a child of this block", 404)
         blocks = [self._add_block(parent["id"], kind, content, BOT) for kind, content in made]
+        if body.get("position", {}).get("type") == "start":
+            ids = self.children[parent["id"]]
+            ids[:] = ids[-len(blocks) :] + ids[: -len(blocks)]
         for new in blocks:
             if after:
                 self._move_behind(parent["id"], new["id"], after)

@@ -52,8 +52,8 @@ class Command(BaseCommand):
         if not console.is_terminal:
             console.width = 160  # a log file or another program: whole lines
         table = Table(box=None, pad_edge=False)
-        for name in ("What", "Name", "Would be", "Because of"):
-            table.add_column(name, no_wrap=name != "Because of")
+        for name in ("What", "Name", "Would be", "What of it"):
+            table.add_column(name, no_wrap=name != "What of it")
         left: dict[str, int] = {}
         for change in done.changes:
             if change.action == LEFT:
