@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
@@ -167,8 +167,8 @@ def can_pass(error: BaseException) -> bool:
     from kombu.exceptions import OperationalError as QueueAway
     from redis.exceptions import RedisError
 
-    passing = (NotYet, RefreshBusy, DatabaseError, ConnectionError, TimeoutError, SoftTimeLimitExceeded, QueueAway,
-               RedisError)  # fmt: skip
+    passing = (NotYet, RefreshBusy, OperationalError, InterfaceError, ConnectionError, TimeoutError,
+               SoftTimeLimitExceeded, QueueAway, RedisError)  # fmt: skip
     return isinstance(error, passing)
 
 

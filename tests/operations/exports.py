@@ -4,6 +4,8 @@ As written: Dana Haddad (CC-0001, Moon Walk, route 2) and Omar Saleh (CC-0002, H
 M-00102 (not paid) and H-00201; order M-00103 names customer 3, whom the Customers export does not know.
 """
 
+import os
+import time
 from pathlib import Path
 
 DAY = "2026-03-05"
@@ -37,4 +39,11 @@ def write(folder: Path, customers: dict = CUSTOMERS, orders: dict = ORDERS, day:
     }  # fmt: skip
     for kind, (header, rows) in tables.items():
         (folder / f"CC-{kind}-{day}.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+def settled(folder: Path, seconds: float = 3600) -> Path:
+    """Let all files of a folder be written so long ago."""
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - seconds,) * 2)
     return folder
