@@ -71,15 +71,15 @@ class Reading:
         return f"{told}: {shown or 'not now'} in {self.period.name}{where}"
 
     def line(self, one: Found) -> str:
-        """Hielo: Dhs 4,210 in February 2026, Dhs 4,900 in January 2026 (−14.1 %)."""
+        """Hielo: Dhs 4,210 in Feb 2026, Dhs 4,900 in Jan 2026 (−14.1 %)."""
         return f"{one.of}: {self.told(one)}" if one.of else self.told(one)
 
     def told(self, one: Found) -> str:
         """line() without whose it is."""
-        said = f"{self._value(one.value)} in {self.period.name}"
+        said = f"{self._value(one.value)} in {self.period.short}"
         if self.base:
             moved = f" ({_moved(one.change, self.rule)})" if one.change is not None else ""
-            said += f", {self._value(one.base)} in {self.base.name}{moved}"
+            said += f", {self._value(one.base)} in {self.base.short}{moved}"
         return said
 
     @property

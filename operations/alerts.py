@@ -116,6 +116,11 @@ class Word:
     lines: tuple = ()
     figures: tuple = ()
 
+    @property
+    def whole(self) -> str:
+        """All that is told beneath the headline, to keep."""
+        return "\n".join([self.detail, *(f"{label}: {value}" for label, value in self.lines)])
+
 
 def tell(rule: AlertRule, word: Word, run: RefreshRun | None = None, build_id: str = "") -> AlertEvent | None:
     """Write the event down and have everybody told who is to be; None when this rule and period was told before, or the
@@ -129,7 +134,7 @@ def tell(rule: AlertRule, word: Word, run: RefreshRun | None = None, build_id: s
             rule=rule,
             period=word.period[:100],
             defaults={
-                "headline": word.headline[:300], "detail": word.detail, "figures": list(word.figures),
+                "headline": word.headline[:300], "detail": word.whole, "figures": list(word.figures),
                 "url": word.url[:500], "build_id": build_id,
             },
         )  # fmt: skip
@@ -281,6 +286,8 @@ def _held(rule: AlertRule, run: RefreshRun) -> Word:
 def _aside(rule: AlertRule, run: RefreshRun) -> Word | None:
     """Rows set aside, where they are more than the limit of any one file: once for the same rows a month, as exports
     bring the same rows every day."""
+    from analytics.alerts import plain
+
     over = [one for one in set_aside(run.manifest) if one.share > rule.limit]
     if not over:
         return None
@@ -289,7 +296,7 @@ def _aside(rule: AlertRule, run: RefreshRun) -> Word | None:
     same = _short(repr([(one.kind, one.rules) for one in over]))
     return Word(
         f"{run.as_of or timezone.localdate():%Y-%m} {same}", f"Set aside: {' and '.join(words)}",
-        f"They broke a rule and are in no figure; more than {number(rule.limit.normalize(), 2)} % of a file is told. "
+        f"They broke a rule and are in no figure; more than {plain(rule.limit)} % of a file is told. "
         "The refresh's page has them for download.",
         _run_page(run), ANYBODY, lines=tuple(lines),
     )  # fmt: skip

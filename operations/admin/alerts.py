@@ -9,6 +9,7 @@ from django.db.models import Count, Max, Prefetch, Q
 from django.http import JsonResponse
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, path, reverse
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import (
     BooleanRadioFilter,
     ChoicesDropdownFilter,
@@ -48,6 +49,12 @@ LIMIT_HELP = {
     Kind.CLOSED_MONTH: "In %: a refresh is held when the revenue of a month that is over would move by more than that. "
     "A paused rule tells nobody, and its limit still holds refreshes.",
 }  # fmt: skip
+SAYS = {
+    Kind.REFRESH_FAILED: "A refresh failed, was refused or died",
+    Kind.REFRESH_LATE: "Nothing refreshed for {limit}",
+    Kind.QUARANTINE: "More than {limit} of a file's rows set aside",
+    Kind.CLOSED_MONTH: "Held: a closed month moved by more than {limit}",
+}
 ABOUT = {
     Kind.REFRESH_FAILED: "Told when a refresh failed, was refused or died: once a day and reason.",
     Kind.REFRESH_LATE: "Told once a day while the figures are older than the limit; looked at every hour.",
@@ -60,10 +67,10 @@ class BuiltInForm(forms.ModelForm):
     """What of a built-in rule is a person's to set."""
 
     limit = forms.DecimalField(
-        required=False, max_digits=14, decimal_places=4, widget=UnfoldAdminDecimalFieldWidget, label="limit"
+        required=False, max_digits=14, decimal_places=4, widget=UnfoldAdminDecimalFieldWidget, label="Limit"
     )
     people = forms.ModelMultipleChoiceField(
-        get_user_model().objects.none(), required=False, label="who is told",
+        get_user_model().objects.none(), required=False, label="People",
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="Nobody chosen: everybody of Management. Told is who may open the page that shows the figure.",
     )  # fmt: skip
@@ -76,6 +83,8 @@ class BuiltInForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if limit := self.fields.get("limit"):
             limit.help_text = LIMIT_HELP.get(self.instance.kind, "")
+            if self.instance.built_in:
+                limit.label = f"Limit, in {figures.unit_of(self.instance)}"
             if self.initial.get("limit") is not None:
                 self.initial["limit"] = figures.plain(self.initial["limit"]).replace(",", "")
         if people := self.fields.get("people"):
@@ -87,12 +96,12 @@ class BuiltInForm(forms.ModelForm):
 class RuleForm(BuiltInForm):
     """A rule of a figure: what can be chosen is what can be judged."""
 
-    metric = forms.ChoiceField(label="figure", widget=UnfoldAdminSelectWidget)
+    metric = forms.ChoiceField(label="Figure", widget=UnfoldAdminSelectWidget)
     split = forms.ChoiceField(
-        label="one by one for each", required=False, widget=UnfoldAdminSelectWidget,
+        label="One by one for each", required=False, widget=UnfoldAdminSelectWidget,
         help_text="The rule then looks at each of them, and one message names all that met it.",
     )  # fmt: skip
-    store = forms.ChoiceField(label="only the store", required=False, widget=UnfoldAdminSelectWidget)
+    store = forms.ChoiceField(label="Only the store", required=False, widget=UnfoldAdminSelectWidget)
 
     class Meta(BuiltInForm.Meta):
         fields = ("name", "metric", "grain", "split", "store", "condition", *BuiltInForm.Meta.fields)
@@ -150,6 +159,7 @@ class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
     )  # fmt: skip
     search_fields = ("name", "metric")
     search_help_text = "Name, or figure"
+    ordering = ("name", "pk")
     list_about = (
         "When somebody is told, by e-mail or in Slack: of a figure of a week or month that is over, and of refreshes "
         "that went wrong. At most one message a rule and period."
@@ -234,7 +244,9 @@ class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
         """{"said": HTML, "unit", "limited": may it have a limit?} of a rule as its form stands, saved or not."""
         if not (self.has_add_permission(request) or self.has_change_permission(request)):
             raise PermissionDenied
-        form = RuleForm(request.GET, instance=AlertRule(name="preview"))
+        of = request.GET.get("rule", "")
+        rule = AlertRule.objects.filter(pk=of, kind=Kind.METRIC).first() if of.isdecimal() and len(of) < 19 else None
+        form = RuleForm(request.GET, instance=rule or AlertRule())
         form.is_valid()  # fills the instance with all that can be read
         rule = form.instance
         rule.by_mail = True  # not asked for here
@@ -255,7 +267,8 @@ class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
 
     @display(description="who is told")
     def told(self, rule):
-        return f"{told(rule)}, {' and '.join(ways(rule))}"
+        alone = "" if rule.by_mail and rule.by_slack else f", {' and '.join(ways(rule))} alone"
+        return f"{told(rule)}{alone}"
 
     @display(description="state", ordering="paused")
     def state(self, rule):
@@ -278,14 +291,15 @@ class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
     @display(description="now")
     def now(self, rule):
         said = alerts.now_said(rule) if rule.pk else []
-        context = {"said": said, "url": reverse("admin:analytics_alertrule_preview"), "figures": None}
+        url = f"{reverse('admin:analytics_alertrule_preview')}?rule={rule.pk or ''}"
+        context = {"said": said, "url": url, "figures": None}
         if not rule.built_in:
             context["figures"] = {
                 name: {"splits": m.splits, "grains": m.grains, "whole": m.whole} for name, m in METRICS.items()
             }
         return render_to_string("admin/analytics/alertrule/now.html", context)
 
-    @display(description="told now would be")
+    @display(description="who would get an e-mail now")
     def would_tell(self, rule):
         if not rule.pk:
             return "–"
@@ -293,16 +307,15 @@ class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
         people = audience.people(rule.people.all(), page or alerts.FIGURES, rule.store) if rule.by_mail else []
         said = ", ".join(person(user) for user in people)
         if rule.by_mail and not said:
-            said = "nobody by e-mail: nobody chosen is active, has an e-mail address and may open the page"
-        return said or "nobody by e-mail"
+            said = "nobody: none of those chosen is active, has an e-mail address and may open the page"
+        return said or "nobody: it goes to Slack alone"
 
 
 def says(rule: AlertRule) -> str:
     """What a rule tells of, in a line."""
     if not rule.built_in:
         return figures.rule_said(rule)
-    limit = figures.limit_said(rule)
-    return f"{rule.get_kind_display()}{f', over {limit}' if limit else ''}"
+    return SAYS[rule.kind].format(limit=figures.limit_said(rule))
 
 
 def told(rule: AlertRule) -> str:
@@ -372,7 +385,7 @@ class ArrivedFilter(DropdownFilter):
 
 @admin.register(AlertEvent)
 class AlertEventAdmin(OfTheHouse, ListAdmin):
-    list_display = ("when", "headline", "rule_shown", "period_shown", "store", "messages", "page")
+    list_display = ("when", "said", "messages", "rule_shown", "period_shown", "page")
     list_filter = (
         ("rule", RelatedDropdownFilter), ("rule__kind", ChoicesDropdownFilter), values_filter("rule__store", "store"),
         values_filter("period", "period"), ArrivedFilter, ("at", RangeDateTimeFilter),
@@ -432,6 +445,10 @@ class AlertEventAdmin(OfTheHouse, ListAdmin):
     @display(description="when", ordering="at")
     def when(self, event):
         return moment(event.at)
+
+    @display(description="alert", ordering="headline")
+    def said(self, event):
+        return format_html('<span class="mw-wrap">{}</span>', event.headline)
 
     @display(description="rule", ordering="rule__name")
     def rule_shown(self, event):

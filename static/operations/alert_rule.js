@@ -9,8 +9,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const figures = JSON.parse(data.textContent);
   const names = ["metric", "grain", "split", "store", "condition", "limit"];
   const unit = document.createElement("span");
-  unit.className = "mw-unit";
-  field("limit").insertAdjacentElement("afterend", unit);
+  document.querySelector('label[for="id_limit"]').append(unit);
 
   const allow = (name, allowed) => {
     for (const option of field(name).options) option.disabled = !allowed(option.value) && !option.selected;
@@ -25,11 +24,11 @@ document.addEventListener("DOMContentLoaded", () => {
   const show = async () => {
     const mine = ++asked;
     const query = new URLSearchParams(names.map((name) => [name, field(name).value]));
-    const answer = await fetch(`${now.dataset.url}?${query}`, { credentials: "same-origin" });
+    const answer = await fetch(`${now.dataset.url}&${query}`, { credentials: "same-origin" });
     if (!answer.ok || mine !== asked) return; // a later question is under way
     const { said, unit: words, limited } = await answer.json();
     now.innerHTML = said;
-    unit.textContent = words;
+    unit.textContent = words ? `, in ${words}` : "";
     field("limit").disabled = !limited;
   };
   let timer;

@@ -77,7 +77,7 @@ def test_a_figure_over_its_limit_is_told_by_mail_and_in_slack(first_refresh, mai
     assert {mail.to for mail in mail_sink.mails} == {("layla@example.com",), ("hala@example.com",)}
     mail, where = mail_sink.mails[0], "/executive/?tab=snapshot&grain=month&period=2026-02&store=hielo"
     assert mail.message["Subject"] == event.headline
-    for words in ("Hielo earns: Revenue, each closed month, above Dhs 29.5, Hielo.", "Dhs 30.00 in February 2026",
+    for words in ("Hielo earns: Revenue, each closed month, above Dhs 29.5, Hielo.", "Dhs 30.00 in Feb 2026",
                   "Data to: 23 Feb 2026", f"https://figures.example.com{where}"):  # fmt: skip
         assert words in mail.text
     assert event.headline in webhook.said[0]["text"] and "https://figures.example.com" in json.dumps(webhook.said[0])
