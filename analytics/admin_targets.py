@@ -193,8 +193,9 @@ class TargetAdmin(ListAdmin):
         ]
 
     def list_links(self, request):
-        links = [("Upload targets as CSV", reverse("admin:analytics_target_upload"))]
-        return links if self.has_upload_permission(request) else []
+        upload = [("Upload targets as CSV", reverse("admin:analytics_target_upload"))]
+        guide = [("How targets work", reverse("guide", args=["targets"]))]
+        return (upload if self.has_upload_permission(request) else []) + guide
 
     def csv_view(self, request):
         """The targets in the shape that an upload has."""

@@ -52,6 +52,8 @@ prints it; pages, insights, exports and reports name it.
   whole business.
 - **Ratios** are sums over sums, never averages of averages. A zero denominator gives no value, shown as a dash.
 - **Days** are calendar dates apart.
+- **Target**: what a figure is to reach in a month, of the whole business or of a store, as management set it. While
+  the month runs, a sum is judged by its pace: so far x days of the month / days that are over.
 - **Owed** (not a metric, as it exists for the exports' date alone): CleanCloud orders of consumers that are earned
   and unpaid. The old system's are assumed paid. Aged by the days since they were placed: 0-30, 31-60, 61-90, over
   90.

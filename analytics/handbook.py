@@ -21,6 +21,7 @@ GUIDES = {page: (f"personas/{page}.md", page) for page in ("executive", "custome
     "desk": ("personas/desk.md", "receivables"),
     "collections": ("collections.md", "receivables"),
     "alerts": ("alerts.md", "settings"),
+    "targets": ("targets.md", "executive"),
 }
 UNITS = {
     "count": "a number", "money": "money", "share": "a share, in %", "days": "days", "ratio": "a plain number",

@@ -16,7 +16,7 @@ from auditlog.models import LogEntry
 from auditlog.registry import auditlog
 from django.db.models.signals import pre_save
 
-from analytics.models import AlertRule, ReportMail
+from analytics.models import AlertRule, ReportMail, Target
 from operations import models
 
 MASK = "(not kept here)"
@@ -109,7 +109,7 @@ def connect() -> None:
     """Keep entries of all that staff own; called once, when the app is ready."""
     for model in (
         models.Customer, models.FollowUp, models.Payment, models.Message, models.Level, models.MessageTemplate,
-        AlertRule, ReportMail,
+        AlertRule, ReportMail, Target,
         models.Delivery,  # only that a person had it sent again: nothing else writes one by saving it
     ):  # fmt: skip
         own = [field.name for field in model._meta.concrete_fields]  # named: else it asks for related rows too

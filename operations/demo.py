@@ -13,12 +13,15 @@ from datetime import date, datetime, time, timedelta
 from decimal import ROUND_UP, Decimal
 from pathlib import Path
 
+import polars as pl
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from analytics import queries
+from analytics.models import Target
 from etl.business import load_business
 from operations import catch_up, services
 from operations.messages import draft
@@ -27,6 +30,12 @@ from operations.receivables import debt_of
 from operations.statements import statements_of
 
 MADE = "demo: the desk's last fortnight"
+TARGETS_MADE = "demo: targets"
+# What the demo aims at: metric -> (so much of the mean of the three months before, decimals that are kept).
+GOALS = {
+    "revenue": (1.05, -3), "customers": (1.05, -1), "items": (0.95, -2), "subscriber_revenue": (1.1, -2),
+    "collection_rate": (1.02, 2), "processing_days": (0.95, 1), "new_customers": (1.1, 0),
+}  # fmt: skip
 FORTNIGHT = 14
 ROUND = 32  # customers
 KEYS = uuid.UUID("6d6f6f6e-7761-4c6b-8d65-6d6f64657361")  # of the script's requests: the same on every machine
@@ -110,6 +119,24 @@ def furnish(exports: Path, files: list[str]) -> bool:
         services.payments_changed.connect(catch_up.on_payments_changed)
     if changed:
         _newer_phone(exports, files, changed)
+    return True
+
+
+@transaction.atomic
+def set_targets() -> bool:
+    """Targets for the last month that is over and the one that runs, from what the months before it reached: some are
+    reached, some missed, some on pace. False where that was done before, or where somebody set their own."""
+    if Target.objects.exists() or not Made.objects.get_or_create(key=TARGETS_MADE)[1]:
+        return False
+    build = queries.current()
+    over = build.periods("month", include_open=False)["period"].to_list()  # the newest first
+    months = [build.periods("month")["period"][0], *over[:1]]
+    before = build.query(list(GOALS), "month", filters=queries.Filters()).filter(pl.col("period").is_in(over[1:4]))
+    for name, (more, places) in GOALS.items():
+        usual = before[name].cast(pl.Float64).mean() or 0
+        value = round(Decimal(str(usual * more)), places)
+        for month in dict.fromkeys(months) if value > 0 else ():
+            Target.objects.create(metric=name, month=month, value=value)
     return True
 
 

@@ -1,12 +1,14 @@
 """The commands as a person meets them: what they print, and their exit codes."""
 
 import json
+from decimal import Decimal
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from analytics.models import Target
 from operations import refresh
 from operations.models import RefreshRun
 from tests.operations import exports
@@ -216,3 +218,20 @@ def _small_demo(data_dir):
             exports.write(data_dir / "exports")
 
     return command
+
+
+def test_targets_from_a_file_all_or_none(db, tmp_path):
+    file = tmp_path / "targets.csv"
+    file.write_text("metric;month;store;target\nrevenue;Feb-26;;25,000\ndigital_share;2026-02;Hielo;70%\n")
+    out = StringIO()
+    call_command("targets", file, dry_run=True, stdout=out)
+    assert not Target.objects.exists()
+    call_command("targets", file, stdout=out)
+    assert out.getvalue() == "Would write: 2 new.\nWritten: 2 new.\n"
+    assert {t.value for t in Target.objects.all()} == {Decimal(25000), Decimal("0.7")}
+    file.write_text("metric,month,store,target\nrevenue,2026-03,,1\nrevenu,2026-03,,1\n")
+    with pytest.raises(CommandError, match="Nothing was written.\nRow 3, metric: There is no metric “revenu”"):
+        call_command("targets", file)
+    with pytest.raises(CommandError, match="can't be read"):
+        call_command("targets", tmp_path / "nothing.csv")
+    assert Target.objects.count() == 2

@@ -15,6 +15,8 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.utils import timezone
 
+from analytics.models import Target
+from analytics.targets import offered
 from operations import catch_up, demo, refresh, services
 from operations.management.commands.demo import STAMP
 from operations.models import Customer, FollowUp, Message, Order, Payment
@@ -182,3 +184,20 @@ def test_half_is_whole_money_and_never_more_than_all():
 
     assert [half("25.00"), half("0.50"), half("100.10"), half("1.20")] == [
         Decimal("13.00"), Decimal("0.50"), Decimal("51.00"), Decimal("1.00")]  # fmt: skip
+
+
+def test_targets_of_this_month_and_the_last_once(golden_data):
+    """Revenue of November to January: 23,895.30, 24,700.00, 25,200.40 or so; their mean x 1.05 is 25,828: 26,000."""
+    assert demo.set_targets()
+    found = {(t.metric, t.month): t.value for t in Target.objects.all()}
+    assert found["revenue", "2026-02"] == found["revenue", "2026-03"] == 26000
+    assert {month for _, month in found} == {"2026-02", "2026-03"}
+    assert {metric for metric, _ in found} == set(demo.GOALS) <= set(offered())
+    Target.objects.all().delete()
+    assert not demo.set_targets() and not Target.objects.exists(), "removed, so not made again"
+
+
+def test_somebodys_own_targets_are_left_alone(golden_data):
+    Target.objects.create(metric="revenue", month="2026-02", value=5)
+    assert not demo.set_targets()
+    assert Target.objects.count() == 1

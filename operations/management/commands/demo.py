@@ -87,7 +87,7 @@ class Command(BaseCommand):
 
     def _desk(self, folder: Path) -> None:
         """The work of a fortnight at the desk, on exports that we invented ourselves and on nobody's own."""
-        from operations.demo import furnish
+        from operations.demo import furnish, set_targets
 
         stamp = folder / STAMP
         files = json.loads(stamp.read_text())["files"] if stamp.exists() else []
@@ -96,6 +96,8 @@ class Command(BaseCommand):
         if furnish(folder, files):
             self._say("A fortnight at the desk: calls, promises, payments")
             self._refresh()
+        if set_targets():
+            self._say("Targets of this month and the last")
 
     def _people(self) -> None:
         """One user a role. Passwords are printed once, when a user is made; a user that is there stays as it is."""
