@@ -21,6 +21,7 @@ GUIDES = {page: (f"personas/{page}.md", page) for page in ("executive", "custome
     "desk": ("personas/desk.md", "receivables"),
     "collections": ("collections.md", "receivables"),
     "alerts": ("alerts.md", "settings"),
+    "report": ("report.md", "report"),
     "targets": ("targets.md", "executive"),
 }
 UNITS = {

@@ -43,6 +43,7 @@ REACH = {
     "first_load": {1: 6},
     "usual_day": {1: 3},
     "unchanged_share": {1: 0.10},
+    "report": {1: 3},
     "first_numbers": {1: 200},
     "charts": {1: 700},
     "charts_cold": {1: 1500},
@@ -271,6 +272,27 @@ def _refresh_in_process(environment: dict[str, str], day: Path) -> dict:
     return {"refresh_whole": whole, "refresh_unchanged": nothing_new, "unchanged_share": nothing_new / whole}
 
 
+def measure_report(made: Path, data: Path, key: str | None, repeats: int, tiny: Path) -> dict:
+    """Seconds of `manage.py board_report` as a whole process, of the last closed month; the size of its PDF in kB."""
+    out = data / "board-report.pdf"
+    environment = os.environ | {
+        "MOONWALK_DATA_DIR": str(data),
+        "MOONWALK_WAREHOUSE_KEY": key or "",
+        "DATABASE_URL": f"sqlite:///{data / 'report.sqlite3'}",
+        "DEBUG": "1",
+        "REDIS_URL": "",
+    }
+
+    def manage(*words: str) -> float:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, ROOT / "manage.py", *words], env=environment, capture_output=True, check=True)
+        return time.perf_counter() - started
+
+    manage("migrate", "-v0")
+    taken = statistics.median(manage("board_report", "--out", str(out)) for _ in range(3))
+    return {"report": taken, "report_kb": out.stat().st_size / 1024}
+
+
 def measure_fit(made: Path, data: Path, key: str | None, repeats: int, tiny: Path) -> dict:
     """Seconds to fit the models of customers' lifetimes to 100,000 customers and to say what each of them may bring."""
     import numpy as np
@@ -319,6 +341,7 @@ MEASURES = {
     "floor": measure_floor,
     "questions": measure_questions,
     "refresh": measure_refresh,
+    "report": measure_report,
     "fit": measure_fit,
     "tabs": measure_tabs,
     "pages": measure_pages,
@@ -403,6 +426,8 @@ def rows_of(results: dict[float, dict]) -> list[tuple[str, list[str]]]:
         ("refresh_data, unchanged exports", cells("unchanged", _seconds)),
         ("refresh in process, whole", cells("refresh_whole", _seconds)),
         ("refresh in process, unchanged exports", cells("refresh_unchanged", _seconds)),
+        ("**board_report, the last closed month**", cells("report", _seconds)),
+        ("size of its PDF", cells("report_kb", "{:,.0f} kB".format)),
         ("**unchanged / whole, in process**", cells("unchanged_share", "{:.0%}".format)),
     ]
     return [(label, values) for label, values in table if values] + _page_rows(results)
@@ -496,7 +521,7 @@ def measure(scale: float, folder: Path, key: str | None, only: list[str] | None 
 
     take("build")
     if only or "build" in result:
-        take("floor", "questions", "tabs")
+        take("floor", "questions", "tabs", "report")
     if "build" in result and "floor_read" in result:
         result["ratio"] = result["build"] / (result["floor_read"] + result["floor_write"])
     if scale == 1:
