@@ -2,6 +2,7 @@
 and figures of the whole business: not for a person kept to a store."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -10,6 +11,7 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
@@ -27,7 +29,7 @@ from operations.services import Refused
 TONES = {"sent": "good", "waiting": "warn", "sending": "warn", "failed": "bad"}
 MOST_AT_ONCE = 200
 CLICK_SECONDS = 20  # without a queue: so long a person waits for the page
-GIVEN_UP = "messages that never arrived"
+RECENT_DAYS = 14  # what was given up longer ago waits for nobody any more: sent now, it would be stale
 
 
 def may_look(user) -> bool:
@@ -38,8 +40,10 @@ def waiting(user) -> list[tuple[int, str, str]]:
     """For the first page: (how many were given up, words, address of their list), for those who may look at them."""
     if not may_look(user):
         return []
-    given_up = Delivery.objects.filter(state=Delivery.State.FAILED)
-    return [(given_up.count(), GIVEN_UP, admin_url("delivery", state__exact=Delivery.State.FAILED))]
+    since = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=RECENT_DAYS)
+    given_up = Delivery.objects.filter(state=Delivery.State.FAILED, created_at__gte=since).count()
+    listed = {"state__exact": Delivery.State.FAILED, "created_at_from_0": since.date(), "created_at_from_1": "00:00:00"}
+    return [(given_up, f"messages of the last {RECENT_DAYS} days that never arrived", admin_url("delivery", **listed))]
 
 
 def deliveries_of(run: RefreshRun) -> str:
