@@ -151,7 +151,7 @@ class OfTheHouse:
 class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
     """A built-in rule's limit, people and pause are a person's to set; it is neither removed nor made another."""
 
-    list_display = ("name", "says", "told", "state", "last_told", "times")
+    list_display = ("name", "says", "told", "state", "last_told")
     list_filter = (
         ("kind", ChoicesDropdownFilter), values_filter("metric", "figure"), ("grain", ChoicesDropdownFilter),
         ("condition", ChoicesDropdownFilter), values_filter("store", "store"), ("paused", BooleanRadioFilter),
@@ -263,7 +263,7 @@ class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
 
     @display(description="tells when")
     def says(self, rule):
-        return says(rule)
+        return format_html('<span class="mw-wrap">{}</span>', says(rule))
 
     @display(description="who is told")
     def told(self, rule):
@@ -279,10 +279,6 @@ class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
     @display(description="last told", ordering="_last")
     def last_told(self, rule):
         return moment(rule._last) or "never"
-
-    @display(description="times", ordering="_times")
-    def times(self, rule):
-        return rule._times
 
     @display(description="about")
     def about(self, rule):
