@@ -366,6 +366,12 @@ def was_discarded(exports: str) -> bool:
     return last == State.DISCARDED
 
 
+def is_an_upgrade(held: RefreshRun) -> bool:
+    """Are a held build's exports those that are live, made by other code or for another business file?"""
+    house = warehouse()
+    return held.manifest["inputs"] == house.manifest(house.current() or "").get("inputs")
+
+
 def why_not(held: RefreshRun) -> str:
     """Why a held build can't be published as things stand, and what to do; "" when it can."""
     try:
@@ -405,7 +411,11 @@ def _releasable(house: "Warehouse", held: RefreshRun | None) -> dict:
 def _let_go(held: RefreshRun, run: RefreshRun) -> None:
     """A held build is the one to publish: whoever asked decided it, and of the payments it has those that it was given
     when it was made. All given to later builds wait again; those builds had the exports of the one before."""
-    services.run_mark_released(held, user=run.started_by)
+    try:
+        services.run_mark_released(held, user=run.started_by)
+    except services.RunEnded:  # that run, not this one
+        held.refresh_from_db()
+        raise MoonwalkError(decision(held)) from None
     later = RefreshRun.objects.filter(state=State.PUBLISHED, started_at__gt=held.started_at).values_list("build_id")
     services.payments_mark_waiting(Payment.objects.filter(included_in__in=later))
     services.payments_mark_included(held.manifest["held"]["payments"], build_id=held.build_id)

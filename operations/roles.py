@@ -40,11 +40,13 @@ DELIVERIES_4 = ("view_delivery", "change_delivery")  # to change one is to have 
 REPORTS_5 = ("view_reportmail", "change_reportmail")  # who gets the board report
 # When what happens by itself is due, and what came of it.
 SCHEDULES_6 = ("view_schedule", "add_schedule", "change_schedule", "delete_schedule", "view_duty")
+# Who hears of a build that is held decides about it, and so starts refreshes and goes back.
+REFRESHES_7 = ("add_refreshrun",)
 GENERATIONS = {
     "Finance": {1: DESK_WORK_1, 2: DESK_WORK_2 + BOOKS_2},
     "Desk": {1: DESK_WORK_1, 2: DESK_WORK_2},
     # Management's group was there before it had any right.
-    "Management": {2: TARGETS_2, 3: ALERTS_3, 4: DELIVERIES_4, 5: REPORTS_5, 6: SCHEDULES_6},
+    "Management": {2: TARGETS_2, 3: ALERTS_3, 4: DELIVERIES_4, 5: REPORTS_5, 6: SCHEDULES_6, 7: REFRESHES_7},
 }  # the other roles have no business in the admin
 APPS = ("operations", "analytics")  # whose rights these are
 

@@ -1,4 +1,5 @@
-"""Refreshes: what each did and how long it took, whether its rows add up, what was set aside; starting and undoing."""
+"""Refreshes: what each did and how long it took, whether its rows add up, what was set aside; starting, undoing, and
+deciding about a build that is held."""
 
 import json
 from pathlib import Path
@@ -17,11 +18,13 @@ from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
+from analytics import formats
 from analytics.access import store_of
 from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag, yes_no
 from analytics.tables import Column
 from etl.errors import MoonwalkError
-from operations import quarantine, refresh, uploads
+from operations import moved, quarantine, refresh, uploads
+from operations.admin.deliveries import deliveries_of
 from operations.admin.shared import Button, page, person
 from operations.lock import RefreshBusy
 from operations.models import RefreshRun
@@ -31,14 +34,18 @@ if TYPE_CHECKING:
 
 TONES = {
     "published": "good", "checked": "good", "nothing_new": "info", "running": "warn", "publishing": "warn",
-    "queued": "warn", "refused": "bad", "failed": "bad",
+    "queued": "warn", "held": "warn", "released": "good", "discarded": "info", "refused": "bad", "failed": "bad",
 }  # fmt: skip
 STEPS = {
     "find": "find the files", "read": "read them", "stage": "check and clean rows", "marts": "make the tables",
-    "checks": "check the figures", "insights": "insights", "sync": "customers and orders into the database",
-    "publish": "go live",
+    "checks": "check the figures", "insights": "insights", "compare": "closed months with what is live",
+    "sync": "customers and orders into the database", "publish": "go live",
 }  # fmt: skip
 
+UPGRADE = (
+    "The exports are those that are live, worked out by a newer version of Moonwalk: payments that staff record from "
+    "now on reach the figures when it is published, by a forced refresh or with newer exports."
+)
 BACK, BACK_TO_EXPORTS = "Roll back to this build", "Roll back to these exports"
 
 
@@ -62,12 +69,13 @@ class RefreshRunAdmin(ListAdmin):
     fieldsets = (
         (None, {"fields": ("live", "warning_list", ("trigger", "who", "as_of"),
                            ("started", "finished", "took"), ("build", "checked_only", "was_forced"))}),
+        ("Who was told", {"fields": ("told",)}),
         ("Rows of each file", {"fields": ("files", "synced")}),
         ("Steps", {"fields": ("steps",)}),
         ("For whoever looks after Moonwalk", {"fields": ("exports_dir", "fingerprint", "manifest_shown")}),
     )  # fmt: skip
     readonly_fields = ("live", "warning_list", "who", "started", "finished", "took", "build", "files", "synced",
-                       "steps", "manifest_shown", "checked_only", "was_forced")  # fmt: skip
+                       "steps", "manifest_shown", "checked_only", "was_forced", "told")  # fmt: skip
     cells = (
         Cell(Column("started", "Started"), lambda r: moment(r.started_at)),
         Cell(Column("state", "Outcome"), lambda r: r.get_state_display()),
@@ -103,7 +111,7 @@ class RefreshRunAdmin(ListAdmin):
         return request.user.has_perm("operations.add_refreshrun") and store_of(request.user) is None
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("started_by")
+        return super().get_queryset(request).select_related("started_by", "decided_by").defer("moved")
 
     def fill(self, request, rows):
         house = refresh.warehouse()
@@ -125,6 +133,8 @@ class RefreshRunAdmin(ListAdmin):
             path("start/", wrap(require_POST(self.start_view)), name=f"{name}start"),
             path("<int:pk>/progress/", wrap(self.progress_view), name=f"{name}progress"),
             path("<int:pk>/rollback/", wrap(self.rollback_view), name=f"{name}rollback"),
+            path("<int:pk>/release/", wrap(self.release_view), name=f"{name}release"),
+            path("<int:pk>/discard/", wrap(self.discard_view), name=f"{name}discard"),
             path("<int:pk>/quarantine/<slug:kind>/", wrap(self.quarantine_view), name=f"{name}quarantine"),
             *super().get_urls(),
         ]
@@ -139,7 +149,8 @@ class RefreshRunAdmin(ListAdmin):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
-            context |= {"buttons": self.buttons(request, obj), "may_start": self.may_start(request)}
+            may = self.may_start(request)
+            context |= {"buttons": self.buttons(request, obj), "may_start": may, "held": held(obj, may)}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def buttons(self, request, run: RefreshRun) -> list[Button]:
@@ -181,10 +192,60 @@ class RefreshRunAdmin(ListAdmin):
         }  # fmt: skip
         return TemplateResponse(request, "admin/operations/refreshrun/rollback.html", context)
 
+    def release_view(self, request, pk):
+        """GET: what publishing a held build means, and a button. POST: publishes it."""
+        run = self._to_decide(request, pk)
+        if why := refresh.why_not(run):
+            messages.error(request, why)
+            return redirect("admin:operations_refreshrun_change", pk)
+        if request.method == "POST":
+            return self._led(request, lambda: refresh.release(run, request.user))
+        said = [
+            f"Every page and the desk then show build {run.build_id}: exports of {formats.day(run.as_of)}. Payments "
+            "recorded since it was made follow at once. You can go back afterwards, as from every build."
+        ]
+        return self._asked(request, run, "Publish the held build", "Publish", said, danger=False)
+
+    def discard_view(self, request, pk):
+        """GET: what discarding a held build means, and a button. POST: removes it."""
+        run = self._to_decide(request, pk)
+        if request.method == "POST":
+            try:
+                refresh.discard_held(run, request.user)
+                messages.success(request, f"Build {run.build_id} was discarded. What is live stays.")
+            except MoonwalkError as error:
+                messages.error(request, str(error))
+            return redirect("admin:operations_refreshrun_change", pk)
+        said = [
+            "What is live stays. These very exports are not published any more, unless a refresh is forced: mend them "
+            "in CleanCloud and export again.",
+            *([UPGRADE] if refresh.is_an_upgrade(run) else []),
+        ]
+        return self._asked(request, run, "Discard the held build", "Discard", said, danger=True)
+
+    def _to_decide(self, request, pk) -> RefreshRun:
+        if not self.may_start(request):
+            raise PermissionDenied
+        return self._run(pk)
+
+    def _asked(self, request, run: RefreshRun, title: str, yes: str, said: list[str], danger: bool):
+        """The page that asks once more; one who comes too late is told."""
+        if run.state != run.State.HELD:
+            messages.error(request, refresh.decision(run))
+            return redirect("admin:operations_refreshrun_change", run.pk)
+        context = self.admin_site.each_context(request) | {
+            "title": title, "yes": yes, "said": said, "danger": danger, "opts": self.opts, "run": run,
+            "months": moved.months(run),
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/operations/refreshrun/decide.html", context)
+
     def _started(self, request, **what):
+        return self._led(request, lambda: refresh.start(user=request.user, **what))
+
+    def _led(self, request, start):
         """Start a refresh and lead to its page; where that can't be now, say why."""
         try:
-            run = refresh.start(user=request.user, **what)
+            run = start()
         except RefreshBusy as busy:
             messages.warning(request, str(busy))
             run = busy.run
@@ -274,6 +335,10 @@ class RefreshRunAdmin(ListAdmin):
         context = {"run": run, "words": _words(run), "whereabouts": whereabouts(run)}
         return render_to_string("admin/operations/refreshrun/live.html", context)
 
+    @display(description="messages")
+    def told(self, run):
+        return deliveries_of(run)
+
     @display(description="rows")
     def files(self, run):
         rows = [{"kind": kind, **_sums(f)} for kind, f in run.manifest.get("files", {}).items()]
@@ -310,6 +375,35 @@ class RefreshRunAdmin(ListAdmin):
         plain = [(name, value) for name, value in parts if "\n" not in value]
         long = [(name, value, value.count("\n") - 1) for name, value in parts if "\n" in value]
         return render_to_string("admin/operations/refreshrun/manifest.html", {"plain": plain, "long": long})
+
+
+def held(run: RefreshRun, may_decide: bool) -> dict | None:
+    """What stands on top of the page of a run that is or was held, or that moved closed months on a person's word:
+    title, sentences, the months, and where to decide."""
+    State, names = run.State, moved.listed(moved.over(run))
+    if run.state not in refresh.WERE_HELD and not run.moved:
+        return None
+    what = f"revenue of {names} moves by more than the limit" if names else "closed months can't be compared"
+    found = {"months": moved.months(run), "waits": run.state == State.HELD, "said": []}
+    if run.state != State.HELD:
+        if run.state in refresh.WERE_HELD:
+            title = refresh.decision(run)
+        elif run.state == State.CHECKED:
+            title = f"A refresh with these files would be held: {what}"
+        else:
+            title = f"Published on somebody's word: {what}"
+        return found | {"title": title}
+    found["said"] = [
+        "Nothing of this build is on any page or at the desk yet. Publish it when the change is right: a correction, "
+        "an order that was entered late. Discard it when it isn't: a wrong file, a slip of the keyboard."
+    ]
+    why = refresh.why_not(run)
+    decide = {name: reverse(f"admin:operations_refreshrun_{name}", args=[run.pk]) for name in ("release", "discard")}
+    if why:
+        found["said"].append(why)
+    if may_decide:
+        found |= {"publish": "" if why else decide["release"], "discard": decide["discard"]}
+    return found | {"title": f"Held: {what}"}
 
 
 def way_back(run: RefreshRun) -> "BuildInfo | None":
@@ -379,6 +473,8 @@ def _number(value: int | None) -> str:
 
 def _words(run: RefreshRun) -> str:
     """A run's state in a few words: "running, step marts"; "published at 06:00"."""
+    if run.state == run.State.HELD:
+        return f"held since {timezone.localtime(run.finished_at):%-d %b, %H:%M}: a person decides"
     if run.is_under_way:
         return f"{run.get_state_display()}, step {run.step}" if run.step else run.get_state_display()
     return f"{run.get_state_display()} at {timezone.localtime(run.finished_at):%H:%M:%S}"

@@ -70,7 +70,7 @@ def main(orders: dict) -> None:
         Path(orders["ready"]).touch()
         wait_for(orders["go"])
     if orders["do"] == "refresh":
-        run = refresh.refresh(trigger="command")
+        run = refresh.refresh(trigger="command", sure=True)
         print(json.dumps({"state": run.state, "error": run.error}))
         return
     more = {name: KINDS.get(name, lambda value: value)(value) for name, value in orders["more"].items()}

@@ -1,10 +1,12 @@
-"""A build that moves what a closed month earned is held: nothing of it reaches a page or the desk until a person says so.
+"""A build that moves what a closed month earned is held: a person decides before any of it reaches a page or the desk.
 
 The laundry of exports.py earns Dhs 415.25 in February (385.25 at Moon Walk, 30.00 at Hielo), which is over on 5 March:
 1 % is 4.1525. The golden business earns Dhs 25,199.97 in January 2026.
 """
 
+import contextlib
 import csv
+import io
 import re
 import shutil
 from contextlib import closing
@@ -12,6 +14,10 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 
 from analytics import queries
 from analytics.models import AlertRule
@@ -457,7 +463,8 @@ def test_of_two_who_decide_at_once_one_is_told(folder, people, monkeypatch):
 
     monkeypatch.setattr(services, "run_mark_released", meanwhile)
     ended = refresh.release_now(found.build_id)
-    assert (ended.state, february(), desk()) == (State.FAILED, 415.25, at_desk)
+    assert (ended.state, february(), desk()) == (State.REFUSED, 415.25, at_desk)
+    assert ended.error == f"The build of refresh {found.pk} was discarded."
 
 
 # --- Uploaded ------------------------------------------------------------------------------------------------------
@@ -479,3 +486,114 @@ def test_uploaded_and_ticked_it_is_published_without_asking_again(folder, data_d
     assert refresh.run_queued(queued.pk).state == State.PUBLISHED
     assert february() == 427.25
     assert not RefreshRun.objects.filter(state=State.HELD).exists()
+
+
+# --- On the run's page and the command line ------------------------------------------------------------------------
+
+
+def url(page: str, *args) -> str:
+    return reverse(f"admin:operations_refreshrun_{page}", args=args)
+
+
+def words(answer) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
+
+
+def test_the_runs_page_shows_old_against_new_and_asks(folder, people, as_, no_threads):
+    """10.00 more on M-00102: 2.41 % of February's 415.25; 425.25 over 3 customers, 141.75 for 138.42."""
+    found = held(folder)
+    client = as_("layla")
+    page = words(client.get(url("change", found.pk)))
+    assert "Held: revenue of Feb 2026 moves by more than the limit" in page
+    assert "Revenue over the limit Dhs 415.25 Dhs 425.25 +Dhs 10.00 +2.41 %" in page
+    assert "Revenue, Moon Walk over the limit Dhs 385.25 Dhs 395.25 +Dhs 10.00 +2.41 % of the month" in page
+    assert "Revenue per customer Dhs 138.42 Dhs 141.75 +Dhs 3.33 +2.41 %" in page
+    assert "Nothing of this build is on any page or at the desk yet." in page
+    assert client.get(url("changelist")).status_code == 200
+    asks = words(client.get(url("release", found.pk)))
+    assert "Payments recorded since it was made follow at once" in asks and "+2.41 %" in asks
+    assert not RefreshRun.objects.filter(trigger="release").exists(), "it only asks"
+    answer = client.post(url("release", found.pk))
+    queued = RefreshRun.objects.get(trigger="release")
+    assert answer["Location"] == url("change", queued.pk)
+    assert refresh.run_queued(queued.pk).state == State.PUBLISHED
+    page = words(client.get(url("change", found.pk)))
+    assert f"The build of refresh {found.pk} was published by layla on " in page
+    assert url("release", found.pk) not in client.get(url("change", found.pk)).content.decode()
+    assert "was published by layla" in words(client.get(url("release", found.pk), follow=True))
+
+
+def test_discarded_on_its_page(folder, people, as_, data_dir):
+    found = held(folder)
+    client = as_("layla")
+    assert "mend them in CleanCloud and export again" in words(client.get(url("discard", found.pk)))
+    said = words(client.post(url("discard", found.pk), follow=True))
+    assert f"Build {found.build_id} was discarded. What is live stays." in said
+    assert f"The build of refresh {found.pk} was discarded by layla on " in said
+    assert found.build_id not in builds_on_disk(data_dir)
+    assert "was discarded by layla" in words(client.post(url("release", found.pk), follow=True))
+
+
+def test_one_that_cannot_be_published_any_more_says_why(folder, as_):
+    exports.write(folder, orders=total_of_102("20.50"))
+    assert run().state == State.PUBLISHED
+    found = held(folder)
+    refresh.rollback()
+    page = as_("layla").get(url("change", found.pk)).content.decode()
+    assert "Another build went live since this one was compared" in page
+    assert url("release", found.pk) not in page and url("discard", found.pk) in page
+    assert "Another build went live" in words(as_("layla").get(url("release", found.pk), follow=True))
+
+
+def test_who_may_decide(folder, people, as_):
+    """Farid looks at runs and decides nothing; Hala manages, kept to one store: it is of the whole business."""
+    found = held(folder)
+    people["farid"].user_permissions.add(Permission.objects.get(codename="view_refreshrun"))
+    page = as_("farid").get(url("change", found.pk)).content.decode()
+    assert "Held: revenue of Feb 2026" in page
+    assert url("release", found.pk) not in page and url("discard", found.pk) not in page
+    for name in ("farid", "hala"):
+        for decision in ("release", "discard"):
+            assert as_(name).get(url(decision, found.pk)).status_code == 403
+            assert as_(name).post(url(decision, found.pk)).status_code == 403
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(people["root"])
+    assert [strict.post(url(decision, found.pk)).status_code for decision in ("release", "discard")] == [403, 403]
+    found.refresh_from_db()
+    assert found.state == State.HELD
+
+
+def command(*arguments) -> tuple[str, str, int]:
+    """(stdout, stderr, exit code) of a command."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out):
+        try:
+            call_command(*arguments, stdout=out, stderr=err)
+        except SystemExit as end:
+            code = end.code
+    return out.getvalue(), err.getvalue(), code
+
+
+def test_the_command_says_held_and_the_warehouse_command_decides(folder, data_dir):
+    exports.write(folder, orders=total_of_102("30.00"))
+    out, _, code = command("refresh_data")
+    found = RefreshRun.objects.first()
+    assert (code, found.state) == (3, State.HELD)
+    assert re.search(r"Feb 2026 +Revenue +Dhs 415.25 +Dhs 425.25 +\+Dhs 10.00 +\+2.41 % +over the limit", out)
+    assert f"Held: build {found.build_id}" in out and f"manage.py warehouse release {found.pk}" in out
+    out, _, code = command("warehouse", "held")
+    assert code == 0 and "+2.41 %" in out and f"Refresh {found.pk} is held" in out
+    assert f"held by refresh {found.pk}" in command("warehouse", "list")[0]
+    out, _, code = command("warehouse", "discard", str(found.pk))
+    assert (code, found.build_id in builds_on_disk(data_dir)) == (0, False)
+    assert "was discarded on" in command("refresh_data")[0]
+    _, err, code = command("warehouse", "release", str(found.pk))
+    assert code == 1 and f"The build of refresh {found.pk} was discarded" in err
+    exports.write(folder, orders=total_of_102("31.00"))
+    assert command("refresh_data", "--json")[2] == 3
+    found = RefreshRun.objects.first()
+    out, _, code = command("warehouse", "release", str(found.pk))
+    assert (code, out.strip()) == (0, f"Live: build {found.build_id}, exports of 2026-03-05.")
+    assert february() == 426.25
+    assert command("warehouse", "held")[0].strip() == "No build is held."
+    assert command("warehouse", "release", "999")[2] == 1

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 
 RESULTS = {
     "published": "Published",
+    "held": "Held",
     "checked": "Checked, nothing published",
     "nothing_new": "Nothing new",
     "refused": "Refused",
@@ -21,7 +22,9 @@ RESULTS = {
 class Command(BaseCommand):
     help = (
         "Read the newest exports, check them, and publish the figures. Exit code 0: done, or nothing new; "
-        "1: refused or failed, the last good data stays live; 2: wrong usage."
+        "1: refused or failed, the last good data stays live; 2: wrong usage; 3: held, because a closed month's "
+        "revenue moved by more than the limit: the last good data stays live until a person decides (manage.py "
+        "warehouse held)."
     )
     requires_system_checks = []  # they load every dashboard: half of the time of a refresh with nothing new
 
@@ -30,7 +33,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--force",
             action="store_true",
-            help="publish although nothing changed, or although these exports were rolled back",
+            help="publish although nothing changed, these exports were rolled back or discarded, or closed months "
+            "moved by more than the limit",
         )
         parser.add_argument("--dry-run", action="store_true", help="build and check, publish nothing")
         parser.add_argument("--json", action="store_true", help="print the manifest as JSON, and nothing else")
@@ -60,13 +64,15 @@ class Command(BaseCommand):
             _report(run)
         if run.state in ("refused", "failed", "publishing"):
             sys.exit(1)
+        if run.state == "held":
+            sys.exit(3)
         return None
 
     def _print_json(self, run):
         if run.state in ("refused", "failed", "publishing"):
             content = {"result": run.state, "error": run.error_for_output}
         else:
-            content = {**run.manifest, "result": run.state}
+            content = {**run.manifest, "result": run.state, **({"moved": run.moved} if run.moved else {})}
         if run.state == "nothing_new" and run.warnings:
             content["warnings"] = [*content.get("warnings", []), *run.warnings]
         self.stdout.write(json.dumps(content, indent=1))
@@ -114,7 +120,7 @@ def _report(run) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 160  # a log file or another program: whole lines
-    if run.state in ("published", "checked"):
+    if run.state in ("published", "checked", "held"):
         console.print(_files_table(run.manifest))
         for line in _rejected(run.manifest.get("rejected", {})):
             console.print(escape(line), soft_wrap=True)
@@ -125,11 +131,20 @@ def _report(run) -> None:
                 f"{table.capitalize()} in the database: {count['added']:,} added, {count['changed']:,} changed, "
                 f"{count['gone']:,} no longer in the export"
             )
+    if run.moved:
+        console.print(moved_table(run))
     for warning in run.warnings:
         console.print(f"[yellow]Warning:[/] {escape(str(warning))}", soft_wrap=True)
     if run.error:
         console.print(f"[red]{RESULTS[run.state]}:[/] {escape(run.error_for_output)}", soft_wrap=True)
         console.print("The last good data stays live.")
+    elif run.state == "held":
+        console.print(
+            f"[yellow]Held:[/] build {run.build_id}, exports of {run.as_of}. {_why_held(run)} Nothing of it is on a "
+            f"page or at the desk yet. Publish it with `manage.py warehouse release {run.pk}`, or remove it with "
+            f"`manage.py warehouse discard {run.pk}`.",
+            soft_wrap=True,
+        )
     else:
         style = "green" if run.state == "published" else "bold"
         console.print(
@@ -137,6 +152,32 @@ def _report(run) -> None:
             f"exports of {run.as_of or '-'}",
             soft_wrap=True,
         )
+
+
+def _why_held(run) -> str:
+    from operations.moved import listed, over
+
+    months = listed(over(run))
+    return f"Revenue of {months} moves by more than the limit." if months else "Closed months can't be compared."
+
+
+def moved_table(run):
+    """Every figure of closed months that a build moves, its revenue first; what is over the limit says so."""
+    from rich.table import Table
+
+    from operations.moved import months
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("Month", "Figure"):
+        table.add_column(name, no_wrap=True)
+    for name in ("Live now", "In this build", "Change", "In %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for month in months(run):
+        for line in (*month.revenue, *month.others):
+            said = "over the limit" if line.over else ""
+            table.add_row(month.label, line.label, line.before, line.after, line.change, line.percent, said)
+    return table
 
 
 def _rejected(places: dict) -> list[str]:
