@@ -41,8 +41,8 @@ COLORS = {"positive": "green", "negative": "red", "neutral": "gray"}
 FIRST = ("negative", "positive", "neutral")  # what needs attention is read first
 UNITS = {"share": "%", "days": "days", "ratio": ""}  # of a count: what is counted
 ONE_AT_A_TIME = "push"
-ALIVE_SECONDS = 60  # without a sign of life for so long a push is a dead process's
-BEAT_SECONDS, LOOK_SECONDS = 15, 5
+ALIVE_SECONDS = 30  # without a sign of life for so long a push is a dead process's: sooner than its delivery is
+BEAT_SECONDS, LOOK_SECONDS = 5, 5
 NOT_SET = (
     "Notion is not set up: MOONWALK_NOTION_TOKEN and MOONWALK_NOTION_PAGE name the integration and the page that is "
     "shared with it. docs/notion.md says how."
