@@ -62,13 +62,15 @@ DUTIES = {
     ),
     "weekly report": DutySpec(
         "Mail the weekly report",
-        "The board report of the week that ended, to whom Report mails names; after that day's refresh.",
+        "The board report of the week that ended, to whom Reports by mail names; once its figures are there.",
         "operations.duties.weekly_report",
+        patience=timedelta(days=6),  # exports may come days later, and the report still goes out
     ),
     "monthly report": DutySpec(
         "Mail the monthly report",
-        "The board report of the month that ended, to whom Report mails names; after that day's refresh.",
+        "The board report of the month that ended, to whom Reports by mail names; once its figures are there.",
         "operations.duties.monthly_report",
+        patience=timedelta(days=25),
     ),
     "promises": DutySpec(
         "Check promises",
