@@ -173,6 +173,11 @@ class Checked:
         return sum(row.state == state for row in self.rows)
 
     @property
+    def differs(self) -> bool:
+        """Does it say anything that isn't so already?"""
+        return any(row.state != "same" for row in self.rows)
+
+    @property
     def summary(self) -> str:
         """12 new, 3 changed, 5 as they were, 2 rows without a target left out."""
         said = [f"{self.count(state)} {words}" for state, words in

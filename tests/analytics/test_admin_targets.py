@@ -281,6 +281,13 @@ def test_an_upload_with_a_fault_writes_nothing(as_):
     assert "Choose a file" in client.post(url("upload"), {}).content.decode()
 
 
+def test_an_upload_that_changes_nothing_says_so(as_):
+    Target.objects.create(metric="revenue", month="2026-02", value=25000)
+    file = SimpleUploadedFile("t.csv", csv_of("revenue,2026-02,,25000"))
+    page = as_("layla").post(url("upload"), {"file": file}).content.decode()
+    assert "There is nothing to write" in page and "Write these targets" not in page
+
+
 def test_what_a_file_says_is_shown_and_not_obeyed(as_):
     data = csv_of('"<script>alert(1)</script>",2026-02,,5')
     page = as_("layla").post(url("upload"), {"file": SimpleUploadedFile("t.csv", data)}).content.decode()
