@@ -235,3 +235,37 @@ def test_targets_from_a_file_all_or_none(db, tmp_path):
     with pytest.raises(CommandError, match="can't be read"):
         call_command("targets", tmp_path / "nothing.csv")
     assert Target.objects.count() == 2
+
+
+def test_board_report_writes_the_last_closed_month_or_the_period_named(golden_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("board_report") == (0, "board-report-2026-02.pdf: the board report of February 2026.\n", "")
+    assert (tmp_path / "board-report-2026-02.pdf").read_bytes().startswith(b"%PDF")
+    week = tmp_path / "week.pdf"
+    code, out, _ = call("board_report", "--period", "2026-W07", "--out", str(week))
+    assert (code, out) == (0, f"{week}: the board report of Week 7, 2026 (9 Feb to 15 Feb).\n")
+    assert week.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("period", "words"),
+    [
+        ("2026-03", "2026-03 isn't over in this data, and a board report is made of closed months: 2024-01 to "
+         "2026-02."),
+        ("March", "'March' is no month and no week: write it like 2026-02 or 2026-W07."),
+    ],
+)  # fmt: skip
+def test_board_report_of_what_isnt_over_is_refused_with_exit_code_2(golden_data, tmp_path, monkeypatch, period, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CommandError) as error:
+        call_command("board_report", "--period", period)
+    assert (str(error.value), error.value.returncode) == (words, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_board_report_without_data_or_a_place_says_so(data_dir, golden_build, settings):
+    with pytest.raises(CommandError, match="There is no data yet"):
+        call_command("board_report")
+    settings.WAREHOUSE_DIR = golden_build / "warehouse"
+    with pytest.raises(CommandError, match="can't be written: No such file or directory"):
+        call_command("board_report", "--out", str(data_dir / "nowhere" / "report.pdf"))
