@@ -27,7 +27,7 @@ PER_SECOND = 3
 REQUEST_SECONDS, CONNECT_SECONDS = 65, 10
 LOOK_AFTER = 3  # seconds from a lost answer to the look whether it was carried out
 TRIES = 5  # of one request, before the whole push waits
-LONGEST_WAIT = 30  # seconds; when Notion wants more, the push goes on at the delivery's next attempt
+LONGEST_WAIT = 60  # seconds; when Notion wants more, the push goes on at the delivery's next attempt
 PUSH_SECONDS = 240  # so long a push may take; the next attempt goes on from there
 PAGE = 100  # of a list: as much as Notion gives, and as many blocks as it takes at once
 

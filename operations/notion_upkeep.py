@@ -345,10 +345,11 @@ class Upkeep:
             source = self._make_database()
         ids = self._columns(source)
         there = self._rows_there(source["id"], ids["Key"], wanted)
-        for row in wanted:
+        for row in wanted:  # changes first: they go in a workspace whose blocks are used up, too
             if row.key in there:
                 self._keep_row(row, there[row.key], ids)
-            else:
+        for row in wanted:
+            if row.key not in there:
                 self._make_row(row, source["id"], ids)
 
     def _keep_row(self, row: Row, found: dict, ids: dict[str, str]) -> None:

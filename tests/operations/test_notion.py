@@ -533,10 +533,10 @@ def test_retry_after_is_waited_for_and_a_long_one_is_left_to_the_delivery(worksp
     workspace.faults = {2: (429, 7), 4: (529, 11)}
     notion.push()
     assert [s for s in clock.slept if s > 1] == [7, 11]
-    workspace.faults = {1: (429, 60)}
+    workspace.faults = {1: (429, 90)}
     with pytest.raises(TryAgain) as later:
         notion.push()
-    assert (later.value.after, max(clock.slept)) == (60, 11)
+    assert (later.value.after, max(clock.slept)) == (90, 11)
 
 
 def test_what_goes_on_failing_is_left_to_the_delivery(workspace, few, golden_data):
@@ -587,6 +587,18 @@ def test_a_refusal_says_what_to_do(workspace, golden_data, status, sentence):
     workspace.faults = {1: status}
     with pytest.raises(Hopeless, match=sentence):
         notion.push()
+
+
+def test_where_the_workspace_s_blocks_are_used_up_what_is_there_is_still_changed(pushed, figures):
+    figures(dict.fromkeys(SOME, 7.0))
+    pushed.remove(row(pushed, SOME[0])["id"])
+    asked = len(pushed.requests)
+    call("--dry-run")
+    looks = len(pushed.requests) - asked
+    pushed.faults = {looks + 4: 403}  # 3 rows changed, then one to be made
+    with pytest.raises(Hopeless, match="blocks are used up"):
+        notion.push()
+    assert [r["Value"] for r in pushed.rows()] == [7.0, 7.0, 7.0]
 
 
 def test_a_wrong_token_a_page_not_shared_and_one_in_the_trash(workspace, golden_data, settings):
