@@ -70,10 +70,11 @@ def make(target: Path, tell: Tell = lambda done, words: None) -> dict:
     """Write a backup to `target`, whole or not at all; what it holds: {"rows", "files", "bytes", "secret_key",
     "encrypted", "build"}. Raises BackupError, RefreshBusy when a refresh doesn't end within a quarter of an hour."""
     rows.require_migrated()
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # this account's alone
-    partial = Path(name)
+    partial = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # this account's alone
+        partial = Path(name)
         with os.fdopen(handle, "wb") as out, _standing_still(tell) as lock:
             made = _write(out, tell)
             lock.verify()
@@ -83,7 +84,8 @@ def make(target: Path, tell: Tell = lambda done, words: None) -> dict:
     except OSError as error:
         raise BackupError(f"The backup can't be written to {target.parent}: {error.strerror or error}.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial:
+            partial.unlink(missing_ok=True)
     return made | {"bytes": target.stat().st_size}
 
 
@@ -118,6 +120,7 @@ def _write(out, tell: Tell) -> dict:
         "engine": connection.vendor,
         "migrations": rows.applied(),
         "build": queries.warehouse().current() or "",
+        "secret_key_left_out": (settings.DATA_DIR / "secret_key").is_file() and not key,
     }
     with _packing(out, key) as pack:
         pack.add("about.json", json.dumps(about).encode())
@@ -348,7 +351,10 @@ def _replace(aside: Path, about: dict, counted: int, tell: Tell) -> list[str]:
         raise
     marker.unlink()
     tell(0.97, "Files for Excel")
-    return [*_business_note(aside / BUSINESS), *_figures(), *_secret_note(about, aside)]
+    notes = [*_business_note(aside / BUSINESS), *_figures()]
+    if about["secret_key_left_out"]:
+        notes.append("SECRET_KEY was not in this backup: share links made before open no more. Passwords are as ever.")
+    return notes
 
 
 class _Swap:
@@ -390,12 +396,6 @@ def _business_note(kept: Path) -> list[str]:
         f"The backup's business file differs from {wanted}: it is now {beside}. Name it in MOONWALK_BUSINESS_FILE if "
         "the figures are to stay as they were."
     ]
-
-
-def _secret_note(about: dict, aside: Path) -> list[str]:
-    if (aside / "files" / "secret_key").exists() or about.get("secret_key"):
-        return []
-    return ["SECRET_KEY was not in this backup: share links made before open no more; passwords are as they were."]
 
 
 def _figures() -> list[str]:

@@ -30,6 +30,21 @@ def data_folder(app_configs, **kwargs):
 
 
 @register()
+def restore_came_to_its_end(app_configs, **kwargs):
+    from operations.backup import CUT_OFF
+
+    if not (settings.DATA_DIR / CUT_OFF).exists():
+        return []
+    return [
+        Error(
+            "A restore was cut off while files and database changed places: they may not belong together.",
+            id="moonwalk.E007",
+            hint="Restore again: `manage.py restore FILE --force`.",
+        )
+    ]
+
+
+@register()
 def exports_folder(app_configs, **kwargs):
     if not settings.EXPORTS_DIR.is_dir():
         return [

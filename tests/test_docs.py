@@ -36,3 +36,20 @@ def test_the_desks_guide_says_the_levels_and_figures_as_they_are():
     effective = collection_effectiveness(Decimal(1), sold, owed, early)
     said = re.findall(r"\*\*([\d.]+)(?: %)?\*\*", text)
     assert said == ["43.8", "29.2", "14.6", f"{effective * 100:.1f}"]
+
+
+def _said() -> str:
+    """All that the program may say, as one text: pieces of one sentence joined, what is filled in left out."""
+    files = [f for room in ("etl", "analytics", "operations", "moonwalk") for f in (ROOT / room).rglob("*.py")]
+    texts = [f.read_text(encoding="utf-8") for f in [*files, *(ROOT / "templates").rglob("*.html")]]
+    joined = re.sub(r'"\s*\n\s*(?:if [^\n]*\n\s*else )?f?"', "", "\n".join(texts))
+    return " ".join(re.sub(r"\{\{[^}]*\}\}|\{[^{}]*\}", "…", joined).split())
+
+
+def test_troubleshooting_quotes_what_the_program_says():
+    said = _said()
+    quotes = re.findall(r"^> (.+)$", (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"), re.M)
+    elsewhere = {"OSError: [Errno 28] No space left on device"}  # the system's words
+    pieces = {p.strip() for quote in set(quotes) - elsewhere for p in quote.split("…") if len(p.strip(" .,:()")) > 3}
+    assert len(pieces) > 40
+    assert sorted(piece for piece in pieces if piece not in said) == []
