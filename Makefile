@@ -9,7 +9,7 @@ MANAGE := $(BIN)/python manage.py
 # What the demo and `make run` serve with: hashed static files, no DEBUG.
 SERVE := MOONWALK_HASHED_STATIC=True
 
-.PHONY: help demo run test test-all lint format bench screenshots requirements
+.PHONY: help demo demo-full run test test-all lint format bench screenshots requirements
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -18,6 +18,10 @@ demo: $(VENV)/.run staticfiles/.made ## a laundry's figures in your browser, fro
 	@$(MANAGE) demo
 	@printf '\nMoonwalk is at http://127.0.0.1:$(PORT)/ (Ctrl-C stops it)\n'
 	@$(SERVE) $(BIN)/gunicorn moonwalk.wsgi --config moonwalk/gunicorn.py --bind 127.0.0.1:$(PORT)
+
+demo-full: $(VENV)/.run staticfiles/.made ## the same with worker, clock and Redis: all that happens by itself
+	@bash scripts/test-needs redis-server
+	@$(SERVE) $(BIN)/python scripts/demo_full.py --port $(PORT)
 
 run: $(VENV)/.run ## the development server: DEBUG, reloads when code changes
 	@DEBUG=True $(MANAGE) migrate --verbosity 0

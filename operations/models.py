@@ -825,6 +825,9 @@ class Schedule(PeriodicTask):
         proxy = True
         ordering = ["name"]
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class FolderWatch(models.Model):
     """One row, number 1: what the watch over the exports folder saw last and which set of exports it had refreshed
