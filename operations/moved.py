@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from analytics import formats
+from analytics.access import store_of
 from analytics.dashboards import frame
 from analytics.metrics import METRICS
 from operations.models import RefreshRun
@@ -45,6 +46,13 @@ def months(run: RefreshRun) -> list[Month]:
 def over(run: RefreshRun) -> list[str]:
     """The months whose revenue moved by more than the limit: Feb 2026."""
     return list(dict.fromkeys(row["label"] for row in run.moved if row["over"]))
+
+
+def waits_for(user) -> RefreshRun | None:
+    """The run whose build is held, for who may decide about it; None for others, and where none is."""
+    if not user.has_perm("operations.add_refreshrun") or store_of(user) is not None:
+        return None
+    return RefreshRun.objects.filter(state=RefreshRun.State.HELD).defer("moved", "manifest").first()
 
 
 def listed(names: list[str], most: int = 6) -> str:

@@ -111,7 +111,15 @@ def front(request, context: dict) -> dict:
     from operations.admin.deliveries import waiting  # registered when the site is there
 
     desk = _waiting(request) if request.user.has_perm("operations.view_customer") else []
-    return context | {"waiting": [*desk, *waiting(request.user)]}
+    return context | {"waiting": [*_held(request.user), *desk, *waiting(request.user)]}
+
+
+def _held(user) -> list[tuple[int, str, str]]:
+    from operations.moved import waits_for
+
+    run = waits_for(user)
+    page = reverse("admin:operations_refreshrun_change", args=[run.pk]) if run else ""
+    return [(1, "refresh held: publish or discard it", page)] if run else []
 
 
 def _waiting(request) -> list[tuple[int, str, str]]:

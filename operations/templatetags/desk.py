@@ -12,7 +12,9 @@ from analytics.access import can_see
 from operations.acts import may as may_do
 from operations.acts import money as in_words
 from operations.money import Promise
+from operations.moved import waits_for
 from operations.receivables import BUSINESS, CONSUMERS, debts, is_due
+from operations.site import may_enter
 
 register = template.Library()
 log = logging.getLogger(__name__)
@@ -29,6 +31,17 @@ def may(user, what: str) -> bool:
 def in_money(amount) -> str:
     """Dhs 1,234.50"""
     return in_words(amount)
+
+
+@register.simple_tag
+def held_build(user) -> str:
+    """The page of the run whose build is held, for who may decide about it; "" for others, and where none is."""
+    try:
+        run = waits_for(user) if may_enter(user) else None
+    except DatabaseError:
+        log.exception("whether a build is held can't be read")
+        return ""
+    return reverse("admin:operations_refreshrun_change", args=[run.pk]) if run else ""
 
 
 @register.simple_tag

@@ -563,6 +563,18 @@ def test_who_may_decide(folder, people, as_):
     assert found.state == State.HELD
 
 
+def test_who_may_decide_is_led_to_it_from_everywhere(folder, as_):
+    page = "/executive/"
+    assert "Newer figures are held" not in as_("layla").get(page).content.decode()
+    found = held(folder)
+    for address in (page, reverse("admin:index")):
+        assert url("change", found.pk) in as_("layla").get(address).content.decode()
+        assert url("change", found.pk) not in as_("hala").get(address).content.decode()
+    waits = [(n, words) for n, words, to in as_("layla").get(reverse("admin:index")).context["waiting"]
+             if to == url("change", found.pk)]  # fmt: skip
+    assert waits == [(1, "refresh held: publish or discard it")]
+
+
 def command(*arguments) -> tuple[str, str, int]:
     """(stdout, stderr, exit code) of a command."""
     out, err, code = io.StringIO(), io.StringIO(), 0
