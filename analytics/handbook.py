@@ -21,8 +21,10 @@ GUIDES = {page: (f"personas/{page}.md", page) for page in ("executive", "custome
     "desk": ("personas/desk.md", "receivables"),
     "collections": ("collections.md", "receivables"),
     "alerts": ("alerts.md", "settings"),
+    "held": ("held.md", "settings"),
     "report": ("report.md", "report"),
     "targets": ("targets.md", "executive"),
+    "troubleshooting": ("troubleshooting.md", "settings"),
 }
 UNITS = {
     "count": "a number", "money": "money", "share": "a share, in %", "days": "days", "ratio": "a plain number",
