@@ -98,7 +98,7 @@ def after(run: RefreshRun) -> Delivery | None:
     published, or payments alone (which move none of the figures, and come along with the next refresh)."""
     if not is_set_up() or run.state != RefreshRun.State.PUBLISHED or run.is_for_payments_alone:
         return None
-    about = f"Figures of {run.as_of:%-d %b %Y}" if run.as_of else "Figures"
+    about = f"Figures of {day(run.as_of)}" if run.as_of else "Figures"
     return deliveries.record(
         Delivery.Kind.NOTION, f"notion:{run.pk}", about, recipient="Notion", content={"build_id": run.build_id}, run=run
     )
