@@ -187,7 +187,7 @@ def wait_for(what, seconds: float = 20, every: float = 0.05):
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -205,7 +205,7 @@ def redis_url(tmp_path_factory):
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        wait_for(lambda: _listens(port))
+        wait_for(lambda: listens(port))
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         server.terminate()

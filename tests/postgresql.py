@@ -1,45 +1,54 @@
-"""A PostgreSQL server of a test's own, which may be killed and started again: with Cluster(folder) as server: ..."""
+"""A PostgreSQL server of a test's own, which may be killed and started again: with Cluster() as server: ..."""
 
 import os
+import shutil
+import signal
 import subprocess
-from contextlib import suppress
+import tempfile
 from pathlib import Path
 
-from tests.conftest import free_port
+from tests.conftest import free_port, listens, wait_for
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 # PostgreSQL refuses to run as root.
-AS = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+AS = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
 
 
 class Cluster:
-    """Data under `folder`, a port of its own, one superuser `moonwalk` who needs no password from this machine.
+    """A folder and a port of its own, one superuser `moonwalk` who needs no password from this machine.
 
     It keeps what was committed however it is ended: fsync alone is off, which only a power cut would miss.
     """
 
-    def __init__(self, folder: Path):
-        self.folder, self.port = folder, free_port()
-        folder.mkdir()
+    def __init__(self):
+        # Not one of pytest's: those are for their owner alone, whatever one says.
+        self.folder, self.port = Path(tempfile.mkdtemp(prefix="moonwalk-postgresql-")), free_port()
+        self._server: subprocess.Popen | None = None
         if AS:
-            for above in (folder, *folder.parents):  # pytest's folders are for their owner alone
-                if above.stat().st_uid == os.getuid() and above != Path("/"):
-                    above.chmod(above.stat().st_mode | 0o011)
-            subprocess.run(["chown", "postgres", folder], check=True)
-        self._do("initdb", "-D", "data", "-U", "moonwalk", "-A", "trust", "-E", "UTF8", "--no-sync")
+            shutil.chown(self.folder, "postgres")
+        subprocess.run(
+            [PROGRAMS[-1] / "initdb", "-D", "data", "-U", "moonwalk", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            cwd=self.folder, check=True, stdout=subprocess.DEVNULL, **AS,
+        )  # fmt: skip
 
     @property
     def url(self) -> str:
         return f"postgres://moonwalk@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> "Cluster":
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        self._do("pg_ctl", "start", "-D", "data", "-l", "log", "-w", "-o", options)
+        options = ("-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
+        with (self.folder / "log").open("a") as log:
+            self._server = subprocess.Popen(
+                [PROGRAMS[-1] / "postgres", "-D", "data", *options, "-c", "fsync=off"],
+                cwd=self.folder, stdout=log, stderr=log, **AS,
+            )  # fmt: skip
+        wait_for(lambda: listens(self.port), 60)
         return self
 
     def kill(self) -> None:
         """As a crash does: every process of it at once, in the middle of whatever it does."""
-        self._do("pg_ctl", "stop", "-D", "data", "-m", "immediate")
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(60)
 
     def rows(self, sql: str, *arguments) -> list[tuple]:
         import psycopg
@@ -48,13 +57,9 @@ class Cluster:
             cursor = con.execute(sql, arguments)
             return cursor.fetchall() if cursor.description else []
 
-    def _do(self, program: str, *arguments: str) -> None:
-        command = [*AS, str(PROGRAMS[-1] / program), *arguments]
-        subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
     def __enter__(self) -> "Cluster":
         return self.start()
 
     def __exit__(self, *exc) -> None:
-        with suppress(subprocess.CalledProcessError):  # it may be down already
-            self.kill()
+        self.kill()
+        shutil.rmtree(self.folder)

@@ -91,7 +91,7 @@ class Installation:
     def __init__(self, folder: Path):
         self.folder, self.data, self.exports = folder, folder / "data", folder / "data" / "exports"
         self.exports.mkdir(parents=True)
-        self.database, self.redis = Cluster(folder / "postgresql"), Redis()
+        self.database, self.redis = Cluster(), Redis()
         self.notion, self.mail, self.slack = FakeNotion(), MailSink(), Webhook()
         self.port, self.running = free_port(), {}
 
@@ -267,7 +267,10 @@ def test_whatever_is_killed_nothing_is_lost(installation, victim):
     made = house.make()
     house.start("worker", "beat")
     house.drop(made)
-    wait_for(lambda: published(house) == 1 and not left(house), 240, every=0.5)
+    try:
+        wait_for(lambda: published(house) == 1 and not left(house), 240, every=0.5)
+    except AssertionError:
+        pytest.fail(f"before anything was killed: {left(house)}\n{house.logs()}", pytrace=False)
     for number, (moment, sql) in enumerate(MOMENTS.items(), start=1):
         house.add_order(made, number)
         before = len(house.notion.rows())
@@ -288,7 +291,7 @@ def test_whatever_is_killed_nothing_is_lost(installation, victim):
         try:
             wait_for(healed, HEALS_WITHIN, every=0.5)
         except AssertionError:
-            pytest.fail(f"{victim} killed when {moment}: {left(house)}\n{house.logs()}")
+            pytest.fail(f"{victim} killed when {moment}: {left(house)}\n{house.logs()}", pytrace=False)
         print(f"{victim} killed when {moment}: healed {time.monotonic() - back:.0f} s after it was back")
         assert len(house.notion.rows()) == before, "no row twice"
     keys = [mail.message["Message-ID"] for mail in house.mail.mails]
