@@ -5,15 +5,18 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db.models import Q
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from analytics import queries, report
 from analytics.access import can_see, store_of
 from analytics.admin_lists import Cell, ListAdmin, link, moment, tag
+from analytics.dashboards.frame import Period
 from analytics.models import ReportMail
 from analytics.tables import Column
+from etl.errors import MoonwalkError
 from operations import audience, reports
 from operations.admin.shared import LATEST, Button, History, ServiceAdmin, person
 from operations.admin.trail import trail
@@ -24,7 +27,7 @@ TONES = {"waiting": "warn", "sending": "warn", "sent": "good", "failed": "bad"}
 
 class ReportMailForm(forms.ModelForm):
     people = forms.ModelMultipleChoiceField(
-        get_user_model().objects.none(), required=False, label="who gets it",
+        get_user_model().objects.none(), required=False, label="people",
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="Nobody chosen: everybody of Management. It goes to who may open the board report and has an e-mail "
         "address.",
@@ -89,7 +92,7 @@ class ReportMailAdmin(ServiceAdmin, ListAdmin):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
-            context |= {"buttons": buttons(request.user), "histories": [history(obj), trail([obj])]}
+            context |= {"buttons": buttons(obj, request.user), "histories": [history(obj), trail([obj])]}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     @display(description="which", ordering="grain")
@@ -126,14 +129,22 @@ def last_sent(row: ReportMail) -> str | None:
     return moment(reports.recorded(row.grain).filter(sent_at__isnull=False).values_list("sent_at", flat=True).first())
 
 
-def buttons(user) -> list[Button]:
-    found = [Button("Board report (PDF)", reverse("report"))] if can_see(user, "report") else []
+def buttons(row: ReportMail, user) -> list[Button]:
+    """To the report as it would go now, and to when it goes."""
+    found = []
+    if can_see(user, "report") and (period := newest(row.grain)):
+        found.append(Button(f"The report of {period.short} (PDF)", f"{reverse('report')}?period={period.key}"))
+    if user.has_perm("operations.view_schedule"):
+        found.append(Button("When it goes", reverse("admin:operations_schedule_changelist")))
+    return found
+
+
+def newest(grain: str) -> Period | None:
+    """The last closed period of the figures; None without any, or where they can't be opened."""
     try:
-        schedules = reverse("admin:django_celery_beat_periodictask_changelist")
-    except NoReverseMatch:
-        return found
-    may = user.has_perm("django_celery_beat.view_periodictask")
-    return [*found, Button("When it goes", schedules)] if may else found
+        return report.last_closed(queries.current(), grain)
+    except MoonwalkError:
+        return None
 
 
 def history(row: ReportMail) -> History:
