@@ -24,8 +24,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const show = async () => {
     const mine = ++asked;
     const query = new URLSearchParams(names.map((name) => [name, field(name).value]));
-    const answer = await fetch(`${now.dataset.url}&${query}`, { credentials: "same-origin" });
-    if (!answer.ok || mine !== asked) return; // a later question is under way
+    const answer = await fetch(`${now.dataset.url}&${query}`, { credentials: "same-origin" }).catch(() => null);
+    if (!answer?.ok || mine !== asked) return; // no answer, or a later question is under way
     const { said, unit: words, limited } = await answer.json();
     now.innerHTML = said;
     unit.textContent = words ? `, in ${words}` : "";
