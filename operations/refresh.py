@@ -207,7 +207,7 @@ def start(
     held, waiting = running(), waiting_run()
     if held and _for_payments(held.run):
         held = None  # the refresh waits for it
-    if waiting and not held:
+    if waiting and not held and trigger not in BY_THE_CLOCK:
         ask(waiting)  # its process may have ended
     if held or waiting:
         raise RefreshBusy(held.run if held and held.run else waiting)

@@ -78,11 +78,15 @@ def due_deliveries(now: datetime) -> list[str]:
     """Messages whose moment has come."""
     if not settings.REDIS_URL:
         sent = deliveries.deliver_due()
-        return [f"Sent {sent} messages."] if sent else []
+        return [f"Sent {_many(sent)}."] if sent else []
     due = list(deliveries.due().values_list("pk", flat=True)[:MOST_DELIVERIES])
     for pk in due:
         queue.send(deliveries.TASK, expires=EXPIRES, pk=pk)
-    return [f"Asked for {len(due)} messages."] if due else []
+    return [f"Asked for {_many(len(due))}."] if due else []
+
+
+def _many(messages: int) -> str:
+    return "1 message" if messages == 1 else f"{messages} messages"
 
 
 def payments(now: datetime) -> list[str]:
