@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 TASK = "operations.deliver"
 State = Delivery.State
-CLAIM_SECONDS = 60  # without a sign of life for so long a claim is a dead worker's
-BEAT_SECONDS = 15
+CLAIM_SECONDS = 40  # without a sign of life for so long a claim is a dead worker's
+BEAT_SECONDS = 10
 FIRST_WAIT, LONGEST_WAIT = 30, 3600  # seconds; doubled after each attempt
 LONGEST_ASKED = 24 * 3600  # seconds that another side may ask us to wait
 MOST_ATTEMPTS = 55  # doubling to an hour, then hourly: two days

@@ -142,6 +142,7 @@ class Webhook(_Sink):
     def start(self) -> "Webhook":
         self._enough.clear()
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
+        self._server.handle_error = lambda *of: None  # whoever asked is gone: killed, or out of patience
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
 
