@@ -45,7 +45,7 @@ PRESSED = {"pay": "tr[data-row] a.act[data-row-key=p]", "send": ".deeds a.act[hr
 
 
 def papers() -> dict[str, str]:
-    """Name of the picture -> address of a PDF: the board report, and the statements of who owes most and paid a part."""
+    """Name of the picture -> address of a PDF: the board report, statements of who owes most and has paid a part."""
     from operations.models import Order
 
     paid = Order.objects.outstanding().filter(paid_here__gt=0, b2b=False).order_by("-balance", "pk").first()

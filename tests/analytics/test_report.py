@@ -490,6 +490,20 @@ def test_a_report_that_cannot_be_typeset_says_so(golden_build, monkeypatch, capl
     assert "the board report could not be made" in caplog.text
 
 
+def test_many_clicks_make_one_report_at_a_time(golden_build, monkeypatch):
+    """Each takes a process of its own for a moment; ten at once would take ten times the memory."""
+    at_once = []
+
+    def made(*args, **kwargs):
+        at_once.append(report._turn.locked())
+        return b"%PDF"
+
+    monkeypatch.setattr(typeset, "pdf", made)
+    build = snapshot_of(golden_build)
+    assert [report.board_report(build, "2026-02") for _ in range(2)] == [b"%PDF"] * 2
+    assert at_once == [True, True] and not report._turn.locked()
+
+
 # The button and its page -------------------------------------------------------------------------------------------
 
 
