@@ -69,7 +69,7 @@ def _line(row: dict) -> Line:
     change = percent = formats.DASH
     if before is not None and after is not None:
         by = after - before
-        points = f"{formats.number(abs(by) * 100, 1)} points"
+        points = f"{formats.number(abs(by) * 100, 2)} points"
         change = _signed(by, points if unit == "share" else _figure(abs(by), unit))
         if unit != "share" and before:
             percent = _signed(by, f"{formats.number(abs(by / before) * 100, 2)} %")

@@ -4,8 +4,9 @@ POINT: a step of the refresh (killed as it starts); or a function, as module:nam
 in its midst (#: as it is about to put the file it wrote in its place): "-etl.warehouse:Warehouse.publish".
 Without POINT the refresh runs to its end. Prints the run's state.
 
-POINT payments: not a refresh but a rebuild for payments. pay ORDER AMOUNT: records a payment, which nobody follows up;
-pay ORDER AMOUNT queue [METHOD]: one that queues a refresh as ever.
+POINT payments: not a refresh but a rebuild for payments. POINT release, POINT discard: what is held is published,
+removed. pay ORDER AMOUNT: records a payment, which nobody follows up; pay ORDER AMOUNT queue [METHOD]: one that queues
+a refresh as ever.
 """
 
 import functools
@@ -76,7 +77,7 @@ def pay(order_id: str, amount: str, how: str = "", method: str = "Cash") -> None
 def main(point: str = "", what: str = "refresh") -> None:
     from operations.lock import RefreshBusy
     from operations.models import RefreshRun
-    from operations.refresh import SHARES, include_payments, refresh
+    from operations.refresh import SHARES, discard_held, include_payments, refresh, release_now
 
     if point:
         die_at_step(point) if point in SHARES else die_at(point)
@@ -84,6 +85,11 @@ def main(point: str = "", what: str = "refresh") -> None:
         if what == "payments":
             include_payments()
             run = RefreshRun.objects.first()
+        elif what == "release":
+            run = release_now(RefreshRun.objects.get(state="held").build_id)
+        elif what == "discard":
+            run = RefreshRun.objects.get(state="held")
+            discard_held(run, None)
         else:
             run = refresh(trigger="command")
     except RefreshBusy as busy:

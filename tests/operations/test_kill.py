@@ -145,6 +145,67 @@ def test_killed_after_its_work_only_the_lock_is_left(house, point):
     assert_whole(house, old)
 
 
+# --- Held ----------------------------------------------------------------------------------------------------------
+
+# M-00102 at 30.00 for 20.00: February is over, and moves by 2.4 %.
+DECISIONS = {
+    "refresh": ["compare", "-operations.services:run_mark_held", "+operations.services:run_mark_held",
+                "+operations.refresh:_hold"],
+    "release": ["sync", "+operations.services:run_mark_released", "+operations.services:run_mark_publishing",
+                "-etl.warehouse:Warehouse.publish", "+etl.warehouse:Warehouse.publish",
+                "-operations.services:run_mark_published", "+etl.warehouse:Warehouse.prune"],
+    "discard": ["-operations.services:run_mark_discarded", "+operations.services:run_mark_discarded",
+                "+etl.warehouse:Warehouse.discard"],
+}  # fmt: skip
+TELLING_DECISION = ("release", "-etl.warehouse:Warehouse.publish")
+
+
+def dearer(house: House) -> House:
+    exports.write(house.root / "exports", orders=exports.ORDERS | {102: exports.ORDERS[102].replace("20.00", "30.00")})
+    return house
+
+
+@pytest.fixture(scope="module")
+def held_template(template, tmp_path_factory) -> Path:
+    """A data folder in which a build is held."""
+    house = dearer(House(tmp_path_factory.mktemp("held") / "data", like=template))
+    held = house.refresh()
+    assert held.stdout.strip() == "held", held.stdout + held.stderr
+    return house.root
+
+
+def waiting(house: House) -> list[str]:
+    """The builds that are held."""
+    return [build for (build,) in house.rows("SELECT build_id FROM operations_refreshrun WHERE state = 'held'")]
+
+
+@pytest.mark.parametrize(("what", "point"), [
+    pytest.param(what, point, marks=[] if (what, point) == TELLING_DECISION and not databases.ON_POSTGRESQL
+                 else pytest.mark.full)
+    for what, points_of in DECISIONS.items() for point in points_of])  # fmt: skip
+def test_killed_while_it_is_held_released_or_discarded(template, held_template, tmp_path, what, point):
+    """The next refresh, of the same files, finds it whole: held once, live altogether, or gone."""
+    house = dearer(House(tmp_path / "data", like=template if what == "refresh" else held_template))
+    old = kill(house, point, what)
+    live = house.built_orders()["M-00102"]
+    assert live == ("30.00" if house.warehouse.current() != old else "20.00")
+    assert house.orders()["M-00102"] == live or what == "release", "nothing is at the desk before it is on its way"
+    after = house.refresh()
+    assert after.stdout.split()[0] in ("held", "nothing_new"), after.stdout + after.stderr
+    if what == "release" and waiting(house):  # it died before the commit
+        again = house.refresh(what="release")
+        assert again.stdout.strip() == "published", again.stdout + again.stderr
+    if what == "release":
+        assert waiting(house) == [] and house.orders()["M-00102"] == house.built_orders()["M-00102"] == "30.00"
+        assert house.rows("SELECT count(*) FROM operations_refreshrun WHERE state = 'released'") == [(1,)]
+    else:
+        assert len(waiting(house)) == (0 if what == "discard" and point[0] == "+" else 1)
+        assert (house.warehouse.current(), house.orders()["M-00102"]) == (old, "20.00")
+    published = {build.build_id for build in house.warehouse.builds() if build.manifest.get("published")}
+    assert {file.stem for file in (house.root / "warehouse").glob("*.duckdb")} == published | set(waiting(house))
+    assert house.rows("SELECT count(*) FROM operations_refreshrun WHERE state IN ('running', 'publishing')") == [(0,)]
+
+
 # --- With payments -------------------------------------------------------------------------------------------------
 
 WITH_PAYMENTS = [

@@ -168,8 +168,8 @@ def moved_table(run):
     from operations.moved import months
 
     table = Table(box=None, pad_edge=False)
-    for name in ("Month", "Figure"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("Month", no_wrap=True)
+    table.add_column("Figure")
     for name in ("Live now", "In this build", "Change", "In %"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
