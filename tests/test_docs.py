@@ -53,3 +53,11 @@ def test_troubleshooting_quotes_what_the_program_says():
     pieces = {p.strip() for quote in set(quotes) - elsewhere for p in quote.split("…") if len(p.strip(" .,:()")) > 3}
     assert len(pieces) > 40
     assert sorted(piece for piece in pieces if piece not in said) == []
+
+
+def test_every_migration_has_a_note_for_who_upgrades():
+    told = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    made = [f"{app} {file.name[:4]}" for app in ("analytics", "operations")
+            for file in sorted((ROOT / app / "migrations").glob("0*.py"))]  # fmt: skip
+    assert len(made) > 7
+    assert [name for name in made if f"**{name}**" not in told] == []

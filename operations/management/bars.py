@@ -12,6 +12,7 @@ def bar() -> Iterator[Callable[[float, str], None]]:
 
     percent, words = TextColumn("{task.percentage:>3.0f} %"), TextColumn("[dim]{task.description}")
     columns = (BarColumn(), percent, TimeElapsedColumn(), words)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
         task = shown.add_task("", total=1.0)
         yield lambda done, words: shown.update(task, completed=done, description=words)
