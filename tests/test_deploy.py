@@ -130,6 +130,12 @@ def test_the_documented_environment_is_the_one_that_was_checked(tmp_path):
 # --- The steps of the Dockerfile, by hand ---------------------------------------------------------------------------
 
 
+def get(address: str):
+    """As the proxy asks."""
+    headers = {"X-Forwarded-Proto": "https", "Accept-Encoding": "br"}
+    return urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=20)
+
+
 def ignored(name: str, patterns: list[str]) -> bool:
     path = Path(name)
     return any(path.match(p) or path.parts[0] == p or name.startswith(f"{p}/") for p in patterns)
@@ -166,10 +172,9 @@ def test_what_goes_into_the_image_collects_starts_and_is_healthy(tmp_path):
     try:
         probe = [sys.executable, "-c", PROBE[2].replace("8000", str(port))]
         wait_for(lambda: subprocess.run(probe, capture_output=True).returncode == 0, 60, every=0.5)
-        ask = urllib.request.Request(f"http://127.0.0.1:{port}/login/", headers={"X-Forwarded-Proto": "https"})
-        page = urllib.request.urlopen(ask, timeout=20).read().decode()
-        style = re.search(r"/static/moonwalk\.[0-9a-f]{12}\.css", page)[0]
-        assert urllib.request.urlopen(f"http://127.0.0.1:{port}{style}", timeout=20).status == 200
+        page = get(f"http://127.0.0.1:{port}/login/").read().decode()
+        style = get(f"http://127.0.0.1:{port}" + re.search(r"/static/moonwalk\.[0-9a-f]{12}\.css", page)[0])
+        assert style.headers["Content-Encoding"] == "br" and "immutable" in style.headers["Cache-Control"]
     finally:
         server.terminate()
         server.wait(60)
