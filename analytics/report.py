@@ -129,12 +129,15 @@ def board_report(snapshot: Snapshot, period: str | None = None) -> bytes:
 
 def attachment(content: dict) -> tuple[str, bytes]:
     """(file name, PDF) for {"report": "2026-02", "build_id": ...}: of that build while it is kept, else of the live
-    one. Raises what board_report() raises, and WarehouseError without data."""
+    one. Raises NotMade, also where that one doesn't have the period, and WarehouseError without data."""
     try:
         build = queries.opened(content.get("build_id"))
     except WarehouseError:
         build = queries.current()
-    return file_name(content["report"]), board_report(build, content["report"])
+    try:
+        return file_name(content["report"]), board_report(build, content["report"])
+    except QueryError as error:
+        raise NotMade(str(error)) from None
 
 
 def contents(snapshot: Snapshot, key: str | None = None) -> dict:

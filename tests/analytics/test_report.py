@@ -480,6 +480,11 @@ def test_an_attachment_is_of_its_build_or_of_the_live_one(golden_data):
         assert f"build {build_id}" in text_of(pdf, 1)
 
 
+def test_an_attachment_of_a_period_that_the_live_build_lacks_is_not_made(golden_data):
+    with pytest.raises(report.NotMade, match="2026-04 isn't over in this data"):
+        report.attachment({"report": "2026-04", "build_id": "20200101-000000-abcdef"})
+
+
 def test_a_report_that_cannot_be_typeset_says_so(golden_build, monkeypatch, caplog):
     def broken(*args, **kwargs):
         raise typeset.NotTypeset("1")
