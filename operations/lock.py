@@ -4,11 +4,12 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from datetime import timedelta
 from pathlib import Path
 
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from etl.errors import MoonwalkError
@@ -17,6 +18,7 @@ from operations.models import RefreshLock, RefreshRun
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
+RELEASE_SECONDS = 2  # between two tries to give it back while the database is away
 STALE_AFTER = timedelta(seconds=90)  # nine heartbeats missed: a process on another machine is taken for dead
 # On this machine a process that lives is no dead one: a first load's long transaction may hold its heartbeat back.
 # Its number may have been given to another process meanwhile (in a container that was started again, at once): that one
@@ -114,7 +116,27 @@ class Lock:
     def __exit__(self, *exc) -> None:
         self._stop.set()
         self._thread.join()
+        try:
+            self._release()
+        except (DatabaseError, InterfaceError) as error:
+            # This process lives on, so nobody would take it for dead: it gives the lock back when the database is there.
+            log.warning("the refresh lock is given back later: %s", type(error).__name__)
+            threading.Thread(target=self._release_later, name="refresh-release", daemon=True).start()
+
+    def _release(self) -> None:
         RefreshLock.objects.filter(holder=self.token).update(holder="", run=None, host="", pid=None, heartbeat_at=None)
+
+    def _release_later(self) -> None:
+        done = False
+        while not done:
+            time.sleep(RELEASE_SECONDS)
+            try:
+                self._release()
+                done = True
+            except (DatabaseError, InterfaceError):
+                continue
+            finally:
+                connection.close()
 
     def attach(self, run: RefreshRun) -> None:
         """Say which run the lock is held for."""
