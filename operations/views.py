@@ -93,7 +93,7 @@ def _start(request: HttpRequest, refused: list[str] | None = None, status: int =
 
 def _went_live(found: inputs.Upload) -> bool:
     run = uploads.run_of(found)
-    return run is not None and run.state in (RefreshRun.State.PUBLISHED, RefreshRun.State.NOTHING_NEW)
+    return run is not None and run.state in (*refresh.LIVE, RefreshRun.State.RELEASED)
 
 
 def _mine(request: HttpRequest, upload_id: str) -> inputs.Upload:

@@ -488,6 +488,26 @@ def test_uploaded_and_ticked_it_is_published_without_asking_again(folder, data_d
     assert not RefreshRun.objects.filter(state=State.HELD).exists()
 
 
+def test_uploaded_and_held_all_the_same_its_page_says_so(folder, people, no_threads, monkeypatch, data_dir, as_):
+    """The limit was lowered between the look and the refresh; then somebody publishes it."""
+    from types import SimpleNamespace
+
+    from operations import examine, uploads
+
+    monkeypatch.setattr(uploads, "threading", SimpleNamespace(Thread=lambda **_: SimpleNamespace(start=lambda: None)))
+    newer = exports.write(data_dir / "newer", orders=total_of_102("20.50")) / "CC-Orders-2026-03-05.csv"
+    upload, _ = uploads.receive([uploads.Received(newer.name, newer.read_bytes())], user=people["layla"])
+    examine.examine(upload)
+    queued = uploads.publish(upload, user=people["layla"])
+    AlertRule.objects.filter(kind="closed_month").update(limit="0.1")
+    ended = refresh.run_queued(queued.pk)
+    assert ended.state == State.HELD
+    address = reverse("uploaded", args=[upload.id])
+    assert "The refresh with these files is held. A person decides" in words(as_("layla").get(address))
+    assert refresh.release_now(ended.build_id).state == State.PUBLISHED
+    assert "Every page shows the new figures" in words(as_("layla").get(address))
+
+
 # --- On the run's page and the command line ------------------------------------------------------------------------
 
 
