@@ -243,6 +243,8 @@ def restore(source: Path, *, force: bool = False, tell: Tell = lambda done, word
         raise BackupError(f"The backup can't be restored: {error.strerror or error}. Nothing was changed.") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    for left in settings.DATA_DIR.glob(".restore-*"):  # of restores that were killed
+        shutil.rmtree(left, ignore_errors=True)
     return {"rows": counted, "build": about["build"], "made": about["made"], "notes": notes}
 
 

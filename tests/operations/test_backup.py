@@ -6,9 +6,11 @@ Each house here is a data folder with a database of its own, worked on by proces
 import hashlib
 import io
 import json
+import os
 import re
 import stat
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from django.db.migrations.loader import MigrationLoader
 from operations import backup
 from tests import databases
 from tests.conftest import PASSWORD
-from tests.databases import ON_POSTGRESQL
+from tests.databases import ON_POSTGRESQL, full_on_postgresql, full_on_sqlite
 from tests.operations import exports
 from tests.operations.house import House
 
@@ -59,23 +61,43 @@ def look(house: House) -> dict:
     return json.loads(run.stdout)
 
 
-@pytest.fixture(scope="module")
-def worked(tmp_path_factory) -> dict[str, House]:
-    """By key: a house with exports, a refresh, a person with a role, a payment in the figures and one that waits."""
-    made: dict[str, House] = {}
+# A house with a refresh, a person with a password, a payment in the figures and one that waits.
+MAKE = """
+import os, sys, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "moonwalk.settings"
+django.setup()
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+get_user_model().objects.create_superuser("root", "root@example.com", "PASSWORD")
+from operations import catch_up, refresh
+from tests.operations import child
+run = refresh.refresh(trigger="command")
+assert run.state == "published", run.error
+child.pay("M-00102", "5.00", "queue")
+child.pay("M-00102", "1.50")
+""".replace("PASSWORD", PASSWORD)
 
-    def ask(key: str) -> House:
+
+class Worked(House):
+    """Such a house, as it looked then."""
+
+    def __init__(self, root: Path, key: str):
+        super().__init__(root, key)
+        exports.write(root / "exports")
+        made = self.run("-c", MAKE)
+        assert made.returncode == 0, made.stderr
+        self.looked = look(self)
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory) -> Callable[[str], Worked]:
+    """The worked house of a warehouse key."""
+    made: dict[str, Worked] = {}
+
+    def ask(key: str) -> Worked:
         if key not in made:
-            house = House(tmp_path_factory.mktemp("worked") / "data", key)
-            exports.write(house.root / "exports")
-            house.environment |= {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-            assert house.run("manage.py", "migrate", "-v0").returncode == 0
-            root = ("createsuperuser", "--no-input", "--username", "root", "--email", "root@example.com")
-            assert house.run("manage.py", *root).returncode == 0
-            assert house.refresh().stdout.strip() == "published"
-            house.pay("M-00102", "5.00", "queue")
-            house.pay("M-00102", "1.50")
-            made[key] = house
+            made[key] = Worked(tmp_path_factory.mktemp("worked") / "data", key)
         return made[key]
 
     return ask
@@ -112,7 +134,7 @@ def in_full(elsewhere: bool) -> list:
 )  # fmt: skip
 def test_everything_destroyed_and_brought_back(worked, tmp_path, key, backup_key):
     house, file = worked(key), tmp_path / "one.moonwalk"
-    before = look(house)
+    before = house.looked
     said = back_up(house, file, MOONWALK_BACKUP_KEY=backup_key)
     assert ("NOT ENCRYPTED" in said) is not bool(backup_key)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -128,41 +150,69 @@ def test_everything_destroyed_and_brought_back(worked, tmp_path, key, backup_key
     assert before["signs in"] == [True]
     assert ((new.root / "secret_key").read_text() == secret) is bool(backup_key)
     assert ("share links made before open no more" in said) is not bool(backup_key)
-    # It goes on from here: the payment that waited goes in, the exports are known, new rows get new numbers.
-    assert new.refresh().stdout.strip() == "published"
-    assert new.settled("M-00102") == ("6.50", "13.50")
-    new.pay("M-00102", "1.00")
+    # It goes on from here: new rows get new numbers, and the payment that waited goes into the figures with a new one.
+    new.pay("M-00102", "1.00", "queue")
+    assert new.settled("M-00102") == ("7.50", "12.50")
     assert len(new.rows("SELECT 1 FROM operations_payment")) == 3
     assert sorted(p.name for p in new.root.iterdir() if p.name.startswith((".", "restore"))) == []
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="needs both databases")
-def test_from_postgresql_into_sqlite(worked, tmp_path):
-    house, file = worked(""), tmp_path / "one.moonwalk"
-    back_up(house, file)
+def test_from_postgresql_into_sqlite(worked, written, tmp_path):
     new = House(tmp_path / "new")
     del new.environment["DATABASE_URL"]
-    assert bring_back(new, file)[0] == 0
+    assert bring_back(new, written[""])[0] == 0
     assert (new.root / "db.sqlite3").exists()
-    assert look(new) == look(house)
+    assert look(new) == worked("").looked
 
 
-def test_a_house_that_holds_something_is_replaced_only_with_force(worked, tmp_path):
-    house, file = worked(""), tmp_path / "one.moonwalk"
-    before = look(house)
-    back_up(house, file)
-    databases.copy(house.root, tmp_path / "other")
+@full_on_postgresql
+def test_a_house_that_holds_something_is_replaced_only_with_force(worked, written, tmp_path):
+    databases.copy(worked("").root, tmp_path / "other")
     other = House(tmp_path / "other")
     other.pay("M-00102", "2.00")
     (other.root / "uploads" / "left").mkdir(parents=True)
-    changed = look(other)
-    code, said = bring_back(other, file)
+    paid = "SELECT amount, included_in FROM operations_payment ORDER BY id"
+    changed = other.rows(paid)
+    code, said = bring_back(other, written[""])
     assert code == 1
     assert "This installation holds something already (1 user, 2 refreshes, build 2" in said
-    assert look(other) == changed
-    assert bring_back(other, file, "--force")[0] == 0
-    assert look(other) == before
+    assert other.rows(paid) == changed
+    assert bring_back(other, written[""], "--force")[0] == 0
+    assert other.rows(paid) == worked("").rows(paid)
+    assert other.warehouse.current() == worked("").warehouse.current()
     assert not (other.root / "uploads").exists(), "somebody else's now"
+
+
+KILLED = """
+import os, signal, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "moonwalk.settings"
+django.setup()
+from django.core.management import call_command
+from operations import backup
+done = backup._Swap.do
+
+def deadly(self, names):
+    done(self, names)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+backup._Swap.do = deadly
+call_command("restore", "FILE", force=True)
+"""
+
+
+@pytest.mark.full
+def test_a_restore_that_is_killed_as_things_change_places_says_so_and_is_done_again(worked, written, tmp_path):
+    databases.copy(worked("").root, tmp_path / "other")
+    other = House(tmp_path / "other")
+    other.pay("M-00102", "2.00")
+    assert other.run("-c", KILLED.replace("FILE", str(written[""]))).returncode == -9
+    assert len(other.rows("SELECT 1 FROM operations_payment")) == 3, "the database is as it was"
+    assert "moonwalk.E007" in other.run("manage.py", "check").stderr
+    code, said = bring_back(other, written[""], "--force")
+    assert code == 0, said
+    assert look(other) == worked("").looked
+    assert sorted(p.name for p in other.root.iterdir() if p.name.startswith((".", "restore"))) == []
 
 
 # --- A file that is not what was written ----------------------------------------------------------------------------
@@ -236,9 +286,25 @@ def test_a_file_that_was_cut_off_changes_nothing(written, tmp_path, data_dir, se
     settings.BACKUP_KEY = key
     whole = written[key].read_bytes()
     (tmp_path / "cut").write_bytes(whole[: int(len(whole) * left)] if left else whole[:-20])
-    with pytest.raises(backup.BackupError, match=re.escape(DAMAGED)):
+    with pytest.raises(backup.BackupError, match="damaged"):
         backup.restore(tmp_path / "cut")
     assert list(data_dir.iterdir()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("key", ["", BACKUP_KEY])
+def test_a_byte_that_changed_far_inside_is_found(data_dir, tmp_path, settings, key):
+    """In a backup of several blocks, whose first ones open."""
+    settings.BACKUP_KEY = key
+    (data_dir / "landing").mkdir(parents=True)
+    (data_dir / "landing" / "large.csv").write_bytes(os.urandom(3 << 20))
+    backup.make(tmp_path / "one")
+    content = bytearray((tmp_path / "one").read_bytes())
+    content[2 << 20] ^= 1
+    (tmp_path / "one").write_bytes(content)
+    with pytest.raises(backup.BackupError, match=re.escape(DAMAGED)):
+        backup.restore(tmp_path / "one", force=True)
+    assert [p.name for p in data_dir.iterdir()] == ["landing"]
 
 
 @pytest.mark.django_db
@@ -266,6 +332,7 @@ def twice(content: bytes) -> bytes:
     return content + content.splitlines(keepends=True)[-1]
 
 
+@full_on_sqlite
 def test_rows_that_the_database_refuses_change_nothing(written, tmp_path):
     changed = rewritten(written[""], tmp_path / "changed", of_part(r"operations\.order/", twice), whole=True)
     new = a_house(tmp_path, "new")
@@ -302,15 +369,17 @@ def as_of_an_older_version(parts: dict) -> None:
         parts[part] = "".join(json.dumps(line) + "\n" for line in changed).encode()
 
 
+@full_on_sqlite
 def test_a_backup_of_an_older_version_is_brought_up_to_this_one(worked, written, tmp_path):
     older = rewritten(written[""], tmp_path / "older", as_of_an_older_version, whole=True)
     new = a_house(tmp_path, "new")
     code, said = bring_back(new, older)
     assert code == 0, said
-    was, now = look(worked("")), look(new)
+    was, now = worked("").looked, look(new)
     for part in ("build", "sales", "payments", "customers", "groups", "signs in"):
         assert now[part] == was[part], part
-    assert new.run("manage.py", "migrate", "--check").returncode == 0
+    last = "SELECT max(name) FROM django_migrations WHERE app = 'operations'"
+    assert new.rows(last) == worked("").rows(last)
     assert new.rows("SELECT count(*) FROM analytics_alertrule") == [(4,)]
 
 
