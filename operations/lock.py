@@ -119,7 +119,7 @@ class Lock:
         try:
             self._release()
         except (DatabaseError, InterfaceError) as error:
-            # This process lives on, so nobody would take it for dead: it gives the lock back when the database is there.
+            # This process lives on, nobody takes it for dead: it gives the lock back when the database is there again.
             log.warning("the refresh lock is given back later: %s", type(error).__name__)
             threading.Thread(target=self._release_later, name="refresh-release", daemon=True).start()
 
