@@ -28,7 +28,7 @@ class Command(BaseCommand):
             self.stderr.write("--keep is how many backups stay: 1 or more.")
             sys.exit(2)
         target = backup.default_file() if out is None else Path(out)
-        if target.is_dir():
+        if target.is_dir() or (out or "").endswith("/"):
             target = target / backup.default_file().name
         try:
             with bar() as tell:
