@@ -12,7 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -45,23 +46,24 @@ class ScheduleForm(forms.ModelForm):
     """A schedule as people say it; saved as a crontab."""
 
     duty = forms.ChoiceField(
-        label="what", choices=[(name, spec.label) for name, spec in DUTIES.items()], widget=UnfoldAdminSelectWidget
+        label="What", choices=[(name, spec.label) for name, spec in DUTIES.items()], widget=UnfoldAdminSelectWidget
     )
-    kind = forms.ChoiceField(label="how often", choices=KINDS, widget=UnfoldAdminSelectWidget)
+    kind = forms.ChoiceField(label="How often", choices=KINDS, widget=UnfoldAdminSelectWidget)
     weekday = forms.TypedChoiceField(
-        label="on", coerce=int, required=False, empty_value=1, widget=UnfoldAdminSelectWidget,
+        label="On", coerce=int, required=False, empty_value=1, widget=UnfoldAdminSelectWidget,
         choices=[(n % 7, schedules.WEEKDAYS[n % 7]) for n in range(1, 8)],
     )  # fmt: skip
     day = forms.IntegerField(
-        label="on day", min_value=1, max_value=28, required=False, widget=UnfoldAdminIntegerFieldWidget,
+        label="On day", min_value=1, max_value=28, required=False, widget=UnfoldAdminIntegerFieldWidget,
         help_text="Of the month, 1 to 28: every month has it.",
     )  # fmt: skip
     at = forms.TimeField(
-        label="at", required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "time"}),
-        input_formats=["%H:%M", "%H:%M:%S"], help_text="On the business's clock. Of every hour only the minutes count.",
+        label="At", required=False, input_formats=["%H:%M"],
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "06:00", "autocomplete": "off"}),
+        help_text="Hours and minutes of the business's clock: 06:00. Of “every hour” only the minutes count.",
     )  # fmt: skip
     rule = forms.CharField(
-        label="rule", required=False, widget=UnfoldAdminTextInputWidget,
+        label="Rule", required=False, widget=UnfoldAdminTextInputWidget,
         help_text="Five parts, as cron has them: minute, hour, day of the month, month, weekday (0 is Sunday). "
         "Working days at 9 and at 15 o'clock: 0 9,15 * * 1-5",
     )  # fmt: skip
@@ -69,7 +71,7 @@ class ScheduleForm(forms.ModelForm):
     class Meta:
         model = Schedule
         fields = ("enabled",)
-        labels = {"enabled": "switched on"}
+        labels = {"enabled": "Switched on"}
         help_texts = {"enabled": "Off: it doesn't happen by itself, and isn't made up for later."}
 
     def __init__(self, *args, **kwargs):
@@ -160,7 +162,8 @@ class ScheduleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
     )
 
     def get_queryset(self, request):
-        return super().get_queryset(request).filter(task=schedules.TASK).select_related("crontab")
+        known = [row.pk for row in Schedule.objects.filter(task=schedules.TASK) if schedules.duty_of(row)]
+        return super().get_queryset(request).filter(pk__in=known, crontab__isnull=False).select_related("crontab")
 
     def list_top(self, request):
         tick = PeriodicTask.objects.filter(task=schedules.TICK, enabled=True).first()
@@ -228,8 +231,9 @@ class ScheduleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
 
     @display(description="what it does")
     def about(self, schedule):
-        spec = DUTIES.get(schedules.duty_of(schedule)) if schedule.pk else None
-        return spec.about if spec else format_html("{}", " ".join(f"{s.label}: {s.about}" for s in DUTIES.values()))
+        if schedule.pk:
+            return DUTIES[schedules.duty_of(schedule)].about
+        return format_html_join(mark_safe("<br>"), "<b>{}</b>: {}", ((s.label, s.about) for s in DUTIES.values()))
 
 
 def _state(duty: Duty) -> str:
@@ -248,7 +252,7 @@ class DutyAdmin(OfTheHouse, ListAdmin):
     search_help_text = "A duty, or words of what came of it"
     date_hierarchy = "due_at"
     list_about = (
-        "What schedules owed, each once. What could not be done is tried again for a day; after an outage only the "
+        "What schedules owed, each once. What could not be done is tried again for a while; after an outage only the "
         "latest moment is made up for."
     )
     fields = (("what", "how_it_went"), "outcome", ("due", "noticed", "attempts"), ("begun", "done", "again"))
