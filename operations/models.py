@@ -749,7 +749,9 @@ class RefreshRun(models.Model):
 
     @property
     def is_for_payments_alone(self) -> bool:
-        """Only what staff recorded went into its build anew: nobody is told (no report, no alert)."""
+        """Only what staff recorded went into its build anew: nobody is told (no report, no alert), unless it is held."""
+        if self.state == self.State.HELD:
+            return False
         return self.trigger == self.Trigger.PAYMENTS or bool(self.manifest.get("payments_alone"))
 
     @property

@@ -230,7 +230,10 @@ def test_an_upgrade_is_held_when_figures_move(folder, monkeypatch):
     monkeypatch.setattr(comparison, "closed_months", lambda before, after: [
         {"month": "2026-02", "label": "Feb 2026", "store": "", "metric": "revenue", "before": 415.25, "after": 500.0,
          "difference": 84.75, "share": 20.4}])  # fmt: skip
-    assert run().state == State.HELD
+    held_then = run()
+    assert held_then.state == State.HELD
+    held_then.trigger = RefreshRun.Trigger.PAYMENTS
+    assert not held_then.is_for_payments_alone, "a payment that met the upgrade first: somebody must be told"
 
 
 @pytest.mark.sqlite_suffices
