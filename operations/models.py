@@ -749,7 +749,7 @@ class RefreshRun(models.Model):
 
     @property
     def is_for_payments_alone(self) -> bool:
-        """Only what staff recorded went into its build anew: nobody is told (no report, no alert), unless it is held."""
+        """Only what staff recorded went into its build anew: nobody is told (no report, no alert). A held one aside."""
         if self.state == self.State.HELD:
             return False
         return self.trigger == self.Trigger.PAYMENTS or bool(self.manifest.get("payments_alone"))
