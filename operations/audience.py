@@ -13,17 +13,30 @@ from operations.models import Delivery, RefreshRun
 log = logging.getLogger(__name__)
 
 BY_DEFAULT = "Management"
+NOBODY = "Nobody is told when a refresh fails or a figure needs attention."
 
 
 def people(chosen: Iterable, page: str, store: str = "") -> list:
-    """Whom to tell of the people chosen (nobody: everybody of Management): active, with an e-mail address, and allowed
-    to see `page`. store: whose figures they are, "" the whole business; who is kept to a store is told of its alone."""
-    users = list(chosen) or get_user_model().objects.filter(groups__name=BY_DEFAULT)
-    told = [
-        user for user in users
-        if user.is_active and user.email.strip() and can_see(user, page) and store_of(user) in (None, store)
-    ]  # fmt: skip
-    return sorted(told, key=lambda user: user.pk)
+    """Whom to tell of the people chosen: active, with an e-mail address, and allowed to see `page`. Where none of them
+    can be told, everybody of Management, and where nobody of it can, the superusers: somebody is to hear of it.
+
+    store: whose figures they are, "" the whole business; who is kept to a store is told of its alone.
+    """
+    users = get_user_model().objects.order_by("pk")
+    for wanted in (chosen, users.filter(groups__name=BY_DEFAULT), users.filter(is_superuser=True)):
+        if told := [user for user in wanted if can_be_told(user, page, store)]:
+            return sorted(told, key=lambda user: user.pk)
+    return []
+
+
+def can_be_told(user, page: str, store: str = "") -> bool:
+    """Does an e-mail about `page` reach this person, and may they read it?"""
+    return user.is_active and bool(user.email.strip()) and can_see(user, page) and store_of(user) in (None, store)
+
+
+def anybody() -> bool:
+    """Is anybody told when something goes wrong?"""
+    return bool(settings.SLACK_WEBHOOK or people([], "settings"))
 
 
 def tell(
@@ -61,5 +74,5 @@ def tell(
         content = {"text": "\n".join([subject, text, *said]), "url": url}
         found.append(deliveries.record(Delivery.Kind.SLACK, f"{key}:slack", content=content, **about_it))
     if not found:
-        log.warning("%s: nobody is told, as nobody chosen has an e-mail address and there is no webhook", key)
+        log.warning("%s: nobody is told, as nobody who may see it has an e-mail address and there is no webhook", key)
     return found

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
+from django.db import DatabaseError
 
 from etl.errors import MoonwalkError
 
@@ -166,6 +167,24 @@ def links_in_messages_lead_here(app_configs, **kwargs):
             f"Links in messages lead to {settings.SITE_URL}, which is each reader's own machine.",
             id="moonwalk.W004",
             hint="Set MOONWALK_SITE_URL to how people reach this server, with scheme: https://figures.example.com",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def somebody_is_told(app_configs, **kwargs):
+    from operations import audience
+
+    try:
+        if audience.anybody():
+            return []
+    except DatabaseError:  # it isn't set up yet: `migrate` says so
+        return []
+    return [
+        Warning(
+            audience.NOBODY,
+            id="moonwalk.W005",
+            hint="Give somebody of Management, or a superuser, an e-mail address; or set MOONWALK_SLACK_WEBHOOK.",
         )
     ]
 

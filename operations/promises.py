@@ -99,7 +99,7 @@ def _staff() -> list:
     assigned = Customer.objects.exclude(assigned_to=None).values("assigned_to")
     users = get_user_model().objects.filter(Q(groups__name=ROLE) | Q(pk__in=assigned)).distinct()
     users = users.select_related("store_access").prefetch_related("groups").order_by("pk")
-    return [user for user in users if audience.people([user], "receivables", store_of(user) or "")]
+    return [user for user in users if audience.can_be_told(user, "receivables", store_of(user) or "")]
 
 
 def _key(debt: Debt) -> int:
