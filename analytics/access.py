@@ -122,6 +122,17 @@ def store_of(user) -> str | None:
     return kept.store if kept else None
 
 
+def may_whole(user, right: str) -> bool:
+    """Has this person a right ("analytics.add_target") on what is of the whole business? Nobody kept to one store."""
+    return user.has_perm(right) and store_of(user) is None
+
+
+def require_whole(user, right: str) -> None:
+    """For services that write what is of the whole business. Raises PermissionDenied unless may_whole()."""
+    if not may_whole(user, right):
+        raise PermissionDenied("Your account doesn't allow this.")
+
+
 def contacts_of(user=None) -> set[str]:
     """Which of a customer's phone and email this person may see: on pages, in lists and what is sought in them, in
     files and in the API. Nobody in particular, who holds a share link, sees neither.

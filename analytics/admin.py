@@ -15,7 +15,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from analytics import access, admin_targets, share
-from analytics.admin_lists import Cell, ListAdmin, moment, people_filter, tag
+from analytics.admin_lists import Cell, ListAdmin, OfTheHouse, moment, people_filter, tag
 from analytics.admin_lists import link as anchor
 from analytics.dashboards import DASHBOARDS
 from analytics.models import ApiToken, ShareLink, StoreAccess, api_token_make, api_token_revoke, store_names
@@ -25,7 +25,7 @@ from etl.errors import BusinessError
 __all__ = ["StoreAccessInline", "admin_targets"]  # lists of modules of their own register as they are imported
 
 
-class StoreAccessInline(StackedInline):
+class StoreAccessInline(OfTheHouse, StackedInline):
     """The store that a person is kept to: chosen among those of the business file, or none."""
 
     model = StoreAccess
@@ -44,15 +44,6 @@ class StoreAccessInline(StackedInline):
         return ChoiceField(
             choices=choices, label=db_field.verbose_name, help_text=db_field.help_text, widget=UnfoldAdminSelectWidget
         )
-
-    def has_add_permission(self, request, obj=None):
-        return super().has_add_permission(request, obj) and access.store_of(request.user) is None
-
-    def has_change_permission(self, request, obj=None):
-        return super().has_change_permission(request, obj) and access.store_of(request.user) is None
-
-    def has_delete_permission(self, request, obj=None):
-        return super().has_delete_permission(request, obj) and access.store_of(request.user) is None
 
 
 class RevokedAdmin(ListAdmin):

@@ -37,7 +37,7 @@ def link(url: str, words: Any) -> str:
 
 def moment(at: datetime | None) -> str | None:
     """10 Feb 2026, 09:05 on the local clock; None: no value."""
-    return f"{timezone.localtime(at):%-d %b %Y, %H:%M}" if at else None
+    return formats.moment(at) if at else None
 
 
 def yes_no(field: str, words: str) -> Callable:
@@ -120,6 +120,26 @@ class SoundList:
         except (IncorrectLookupParameters, OverflowError, ValueError, DataError) as error:
             messages.warning(request, "The list can't be narrowed down like that: here is all of it.")
             raise IncorrectLookupParameters from error
+
+
+class OfTheHouse:
+    """For a ModelAdmin of what is of the whole business: nobody kept to one store writes it."""
+
+    def has_add_permission(self, request, *args):
+        return super().has_add_permission(request, *args) and access.store_of(request.user) is None
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and access.store_of(request.user) is None
+
+    def has_delete_permission(self, request, obj=None):
+        return super().has_delete_permission(request, obj) and access.store_of(request.user) is None
+
+
+class HiddenFromStores(OfTheHouse):
+    """OfTheHouse, and nobody who is kept to a store so much as looks at it."""
+
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) and access.store_of(request.user) is None
 
 
 class ListAdmin(SoundList, ModelAdmin):

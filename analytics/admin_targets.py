@@ -19,7 +19,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from analytics import access, handbook, target_files
-from analytics.admin_lists import Cell, ListAdmin, tag, values_filter
+from analytics.admin_lists import Cell, ListAdmin, OfTheHouse, tag, values_filter
 from analytics.dashboards import frame
 from analytics.formats import with_unit
 from analytics.metrics import METRICS
@@ -144,7 +144,7 @@ class MetricFilter(DropdownFilter):
 
 
 @admin.register(Target)
-class TargetAdmin(ListAdmin):
+class TargetAdmin(OfTheHouse, ListAdmin):
     form = TargetForm
     list_display = ("figure", "in_month", "of_store", "aimed_at")
     list_filter = (MetricFilter, values_filter("month", "month"), values_filter("store", "store"))
@@ -164,15 +164,6 @@ class TargetAdmin(ListAdmin):
     def get_queryset(self, request):
         found, only = super().get_queryset(request), access.store_of(request.user)
         return found.filter(store=only) if only else found
-
-    def has_add_permission(self, request):
-        return super().has_add_permission(request) and access.store_of(request.user) is None
-
-    def has_change_permission(self, request, obj=None):
-        return super().has_change_permission(request, obj) and access.store_of(request.user) is None
-
-    def has_delete_permission(self, request, obj=None):
-        return super().has_delete_permission(request, obj) and access.store_of(request.user) is None
 
     def has_upload_permission(self, request) -> bool:
         return self.has_add_permission(request) and self.has_change_permission(request)

@@ -1,8 +1,10 @@
 """How figures read on a page: `Dhs 25,580`, `14.7 %`, `2.1 days`; a dash where there is no value."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
+
+from django.utils import timezone
 
 DASH = "–"
 MINUS = "\N{MINUS SIGN}"
@@ -14,6 +16,17 @@ Number = int | float | Decimal | None
 def day(value: date) -> str:
     """5 Mar 2026"""
     return f"{value.day} {value:%b %Y}"
+
+
+def moment(at: datetime) -> str:
+    """5 Mar 2026, 09:05, on the business's clock; `at` knows its zone."""
+    local = timezone.localtime(at)
+    return f"{day(local)}, {local:%H:%M}"
+
+
+def many(n: int, one: str, more: str = "") -> str:
+    """1 message, 1,200 messages; `more` where the plural has no bare s: 2 people."""
+    return f"{n:,} {one if n == 1 else more or f'{one}s'}"
 
 
 def person(user) -> str:

@@ -3,9 +3,8 @@ for a person kept to one store."""
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Count, Max, Prefetch, Q
+from django.db.models import Count, Max, Prefetch
 from django.http import JsonResponse
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, path, reverse
@@ -18,27 +17,21 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 from unfold.decorators import display
-from unfold.widgets import (
-    UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminSelectWidget,
-)
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget
 
 from analytics import alerts as figures
-from analytics.access import store_of
-from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag, values_filter
+from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, people_filter, tag, values_filter
 from analytics.metrics import METRICS, SPLIT_WORDS
 from analytics.models import AlertEvent, AlertRule, store_names
 from analytics.tables import Column
 from etl.errors import BusinessError
 from operations import alerts, audience
-from operations.admin.shared import LATEST, Button, History, ServiceAdmin, person
+from operations.admin.shared import LATEST, Button, History, PeopleField, ServiceAdmin, delivery_tag, person
 from operations.admin.trail import trail
 from operations.models import Delivery
 
 Kind = AlertRule.Kind
-TONES = {"waiting": "warn", "sending": "warn", "sent": "good", "failed": "bad"}
-UNSENT = [state for state in TONES if state != "sent"]
+UNSENT = ["waiting", "sending", "failed"]
 LIMIT_HELP = {
     Kind.METRIC: "In the figure's own unit. Of a share type the %: 15 means 15 %. Of a change the % on the period "
     "before; of a share's change the points of %.",
@@ -69,11 +62,9 @@ class BuiltInForm(forms.ModelForm):
     limit = forms.DecimalField(
         required=False, max_digits=14, decimal_places=4, widget=UnfoldAdminDecimalFieldWidget, label="Limit"
     )
-    people = forms.ModelMultipleChoiceField(
-        get_user_model().objects.none(), required=False, label="People",
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="Nobody chosen: everybody of Management. Told is who may open the page that shows the figure.",
-    )  # fmt: skip
+    people = PeopleField(
+        help_text="Nobody chosen: everybody of Management. Told is who may open the page that shows the figure."
+    )
 
     class Meta:
         model = AlertRule
@@ -87,10 +78,6 @@ class BuiltInForm(forms.ModelForm):
                 limit.label = f"Limit, in {figures.unit_of(self.instance)}"
             if self.initial.get("limit") is not None:
                 self.initial["limit"] = figures.plain(self.initial["limit"]).replace(",", "")
-        if people := self.fields.get("people"):
-            known = get_user_model().objects.filter(Q(groups__isnull=False) | Q(is_superuser=True), is_active=True)
-            people.queryset = known.distinct().order_by("first_name", "username")
-            people.label_from_instance = _named
 
 
 class RuleForm(BuiltInForm):
@@ -127,28 +114,8 @@ def _stores(own: str) -> list[str]:
     return list(dict.fromkeys(name for name in (*names, own) if name))
 
 
-def _named(user) -> str:
-    return person(user) if user.email.strip() else f"{person(user)} (has no e-mail address)"
-
-
-class OfTheHouse:
-    """Seen and changed by those with the right who are not kept to one store."""
-
-    def has_view_permission(self, request, obj=None):
-        return super().has_view_permission(request, obj) and store_of(request.user) is None
-
-    def has_add_permission(self, request):
-        return super().has_add_permission(request) and store_of(request.user) is None
-
-    def has_change_permission(self, request, obj=None):
-        return super().has_change_permission(request, obj) and store_of(request.user) is None
-
-    def has_delete_permission(self, request, obj=None):
-        return super().has_delete_permission(request, obj) and store_of(request.user) is None
-
-
 @admin.register(AlertRule)
-class AlertRuleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
+class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
     """A built-in rule's limit, people and pause are a person's to set; it is neither removed nor made another."""
 
     list_display = ("name", "says", "told", "state", "last_told")
@@ -380,7 +347,7 @@ class ArrivedFilter(DropdownFilter):
 
 
 @admin.register(AlertEvent)
-class AlertEventAdmin(OfTheHouse, ListAdmin):
+class AlertEventAdmin(HiddenFromStores, ListAdmin):
     list_display = ("when", "said", "messages", "rule_shown", "period_shown", "page")
     list_filter = (
         ("rule", RelatedDropdownFilter), ("rule__kind", ChoicesDropdownFilter), values_filter("rule__store", "store"),
@@ -432,7 +399,7 @@ class AlertEventAdmin(OfTheHouse, ListAdmin):
 
     def histories(self, event: AlertEvent) -> list[History]:
         rows = [
-            (d.get_kind_display(), d.recipient or "the channel", tag(TONES[d.state], d.get_state_display()), d.attempts,
+            (d.get_kind_display(), d.recipient or "the channel", delivery_tag(d), d.attempts,
              moment(d.sent_at), d.last_error, _delivery_link(d)) for d in event.deliveries.all()
         ]  # fmt: skip
         heads = ("By", "To", "State", "Attempts", "Sent", "Last error", "")

@@ -17,23 +17,23 @@ from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
 
-from analytics.access import store_of
-from analytics.admin_lists import Cell, ListAdmin, link, moment, tag
+from analytics.access import may_whole
+from analytics.admin_lists import Cell, ListAdmin, link, moment
+from analytics.formats import many
 from analytics.tables import Column
 from operations import deliveries, senders
-from operations.admin.shared import admin_url
+from operations.admin.shared import admin_url, delivery_tag
 from operations.admin.trail import trail
 from operations.models import Delivery, RefreshRun
 from operations.services import Refused
 
-TONES = {"sent": "good", "waiting": "warn", "sending": "warn", "failed": "bad"}
 MOST_AT_ONCE = 200
 CLICK_SECONDS = 20  # without a queue: so long a person waits for the page
 RECENT_DAYS = 14  # what was given up longer ago waits for nobody any more: sent now, it would be stale
 
 
 def may_look(user) -> bool:
-    return user.has_perm("operations.view_delivery") and store_of(user) is None
+    return may_whole(user, "operations.view_delivery")
 
 
 def waiting(user) -> list[tuple[int, str, str]]:
@@ -55,11 +55,7 @@ def deliveries_of(run: RefreshRun) -> str:
 
 def _row(delivery: Delivery) -> dict:
     return {"about": link(admin_url("delivery", delivery.pk), delivery.about), "by": delivery.get_kind_display(),
-            "state": _state(delivery), "attempts": delivery.attempts, "what": _what_next(delivery)}  # fmt: skip
-
-
-def _state(delivery: Delivery) -> str:
-    return tag(TONES[delivery.state], delivery.get_state_display())
+            "state": delivery_tag(delivery), "attempts": delivery.attempts, "what": _what_next(delivery)}  # fmt: skip
 
 
 def _what_next(delivery: Delivery) -> str:
@@ -119,7 +115,7 @@ class DeliveryAdmin(ListAdmin):
         return may_look(request.user)
 
     def has_resend_permission(self, request) -> bool:
-        return may_look(request.user) and request.user.has_perm("operations.change_delivery")
+        return may_look(request.user) and may_whole(request.user, "operations.change_delivery")
 
     def get_urls(self):
         again = self.admin_site.admin_view(self.again_view)
@@ -176,11 +172,12 @@ class DeliveryAdmin(ListAdmin):
         if not waiting:
             return
         if settings.REDIS_URL:
-            messages.info(request, f"{_many(len(waiting))} on the way. Reload in a moment to see how it went.")
+            on_the_way = many(len(waiting), "message")
+            messages.info(request, f"{on_the_way} on the way. Reload in a moment to see how it went.")
             return
         sent = deliveries.deliver_due(waiting, CLICK_SECONDS)
         if sent:
-            messages.success(request, f"{_many(sent)} sent.")
+            messages.success(request, f"{many(sent, 'message')} sent.")
         for row in Delivery.objects.filter(pk__in=waiting).exclude(state=Delivery.State.SENT):
             why = row.last_error or "It waits for the next round (manage.py tick)."
             messages.error(request, f"{row.about}, {row.get_state_display()}. {why}")
@@ -201,7 +198,7 @@ class DeliveryAdmin(ListAdmin):
 
     @display(description="state", ordering="state")
     def how_it_went(self, delivery):
-        return _state(delivery)
+        return delivery_tag(delivery)
 
     @display(description="how it goes on", ordering="next_attempt_at")
     def what_next(self, delivery):
@@ -222,7 +219,3 @@ class DeliveryAdmin(ListAdmin):
         said = delivery.content
         context = {"said": said, "lines": senders.pairs(said.get("lines", ()))}
         return render_to_string("admin/operations/delivery/says.html", context)
-
-
-def _many(n: int) -> str:
-    return f"{n} message{'s' if n != 1 else ''}"

@@ -15,8 +15,8 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import display
 
-from analytics.access import contacts_of, store_of
-from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag
+from analytics.access import contacts_of
+from analytics.admin_lists import Cell, ListAdmin, OfTheHouse, link, moment, people_filter, tag
 from analytics.dashboards import frame
 from analytics.tables import Column
 from operations import services
@@ -61,20 +61,11 @@ def preview(text: str, facts: dict[str, str]) -> str:
         return str(error) if isinstance(error, Refused) else "Check the braces and the names in them."
 
 
-class SettingAdmin(ServiceAdmin, ListAdmin):
+class SettingAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
     """How the house works: saved and removed through services, and not by a person kept to one store."""
 
     list_fullwidth = False
     change_form_outer_after_template = "admin/operations/histories.html"
-
-    def has_add_permission(self, request):
-        return super().has_add_permission(request) and store_of(request.user) is None
-
-    def has_change_permission(self, request, obj=None):
-        return super().has_change_permission(request, obj) and store_of(request.user) is None
-
-    def has_delete_permission(self, request, obj=None):
-        return super().has_delete_permission(request, obj) and store_of(request.user) is None
 
     def delete_model(self, request, obj):
         services.setting_delete(obj, user=request.user)

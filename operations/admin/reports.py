@@ -3,54 +3,36 @@ one store."""
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth import get_user_model
-from django.db.models import Q
 from django.urls import reverse
 from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from analytics import queries, report
-from analytics.access import can_see, store_of
-from analytics.admin_lists import Cell, ListAdmin, link, moment, tag
+from analytics.access import can_see
+from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, tag
 from analytics.dashboards.frame import Period
 from analytics.models import ReportMail
 from analytics.tables import Column
 from etl.errors import MoonwalkError
 from operations import audience, reports
-from operations.admin.shared import LATEST, Button, History, ServiceAdmin, person
+from operations.admin.shared import LATEST, Button, History, PeopleField, ServiceAdmin, delivery_tag, person
 from operations.admin.trail import trail
 from operations.models import Delivery
 
-TONES = {"waiting": "warn", "sending": "warn", "sent": "good", "failed": "bad"}
-
 
 class ReportMailForm(forms.ModelForm):
-    people = forms.ModelMultipleChoiceField(
-        get_user_model().objects.none(), required=False, label="people",
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    people = PeopleField(
         help_text="Nobody chosen: everybody of Management. It goes to who may open the board report and has an e-mail "
-        "address.",
-    )  # fmt: skip
+        "address."
+    )
 
     class Meta:
         model = ReportMail
         fields = ("paused", "people", "by_slack")
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        if people := self.fields.get("people"):
-            known = get_user_model().objects.filter(Q(groups__isnull=False) | Q(is_superuser=True), is_active=True)
-            people.queryset = known.distinct().order_by("first_name", "username")
-            people.label_from_instance = _named
-
-
-def _named(user) -> str:
-    return person(user) if user.email.strip() else f"{person(user)} (has no e-mail address)"
-
 
 @admin.register(ReportMail)
-class ReportMailAdmin(ServiceAdmin, ListAdmin):
+class ReportMailAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
     """Two rows that came with the house: who gets each, and whether it goes at all, is a person's to set."""
 
     form = ReportMailForm
@@ -74,12 +56,6 @@ class ReportMailAdmin(ServiceAdmin, ListAdmin):
 
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("people")
-
-    def has_view_permission(self, request, obj=None):
-        return super().has_view_permission(request, obj) and store_of(request.user) is None
-
-    def has_change_permission(self, request, obj=None):
-        return super().has_change_permission(request, obj) and store_of(request.user) is None
 
     def has_add_permission(self, request):
         return False
@@ -153,7 +129,7 @@ def history(row: ReportMail) -> History:
     return History(
         "What went out",
         ("Recorded", "About", "By", "State"),
-        [(_opened(d), d.about, d.get_kind_display(), tag(TONES[d.state], d.get_state_display())) for d in sent],
+        [(_opened(d), d.about, d.get_kind_display(), delivery_tag(d)) for d in sent],
     )
 
 

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from django import forms
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from analytics.access import can_see, contacts_of
-from analytics.admin_lists import ListAdmin, link
+from analytics.admin_lists import ListAdmin, link, tag
 from analytics.dashboards import frame
 from analytics.listing import FIND
 from operations.finding import Sought, clean
-from operations.models import Order
+from operations.models import Delivery, Order
 from operations.money import days_overdue
 from operations.services import Refused
 
@@ -59,6 +62,12 @@ def standing(order: Order) -> tuple[str, str]:
         return "plain", "not cleaned yet"
     late = overdue(order.since)
     return "bad" if late else "warn", "part paid" if order.paid_here else "unpaid"
+
+
+def delivery_tag(delivery: Delivery) -> str:
+    """What became of a delivery so far."""
+    tones = {"waiting": "warn", "sending": "warn", "sent": "good", "failed": "bad"}
+    return tag(tones[delivery.state], delivery.get_state_display())
 
 
 # Where things are ----------------------------------------------------------------------------------------------------
@@ -187,6 +196,23 @@ class History:
     @property
     def head_cells(self) -> list[tuple[str, bool]]:
         return [(head, i in self.numbers) for i, head in enumerate(self.heads)]
+
+
+# Forms -------------------------------------------------------------------------------------------------------------
+
+
+class PeopleField(forms.ModelMultipleChoiceField):
+    """Who is to be told: everybody who may sign in and has a role; who has no address is said so."""
+
+    widget = UnfoldAdminCheckboxSelectMultipleWidget
+
+    def __init__(self, **kwargs):
+        known = get_user_model().objects.filter(Q(groups__isnull=False) | Q(is_superuser=True), is_active=True)
+        known = known.distinct().order_by("first_name", "username")
+        super().__init__(known, **{"required": False, "label": "People"} | kwargs)
+
+    def label_from_instance(self, user) -> str:
+        return person(user) if user.email.strip() else f"{person(user)} (has no e-mail address)"
 
 
 # Forms that write through services ---------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """How figures and their changes read."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from analytics import formats
@@ -47,3 +49,13 @@ def test_no_base_is_a_dash_that_says_why(now, then):
     got = formats.change(now, then, "Jan 2026", "count", "Dhs", "up")
     assert (got.percent, got.arrow, got.said) == ("–", "", "")
     assert got.why.endswith(".")
+
+
+def test_a_moment_is_on_the_businesss_clock():
+    assert formats.moment(datetime(2026, 3, 5, 5, 7, tzinfo=UTC)) == "5 Mar 2026, 09:07"
+
+
+def test_many():
+    assert [formats.many(*of) for of in ((1, "message"), (1200, "message"), (0, "person", "people"))] == [
+        "1 message", "1,200 messages", "0 people",
+    ]  # fmt: skip
