@@ -58,6 +58,8 @@ UNCOMPARED = (
     "IMPORTANT: the live build was made by an earlier version of Moonwalk and can't be compared with this one. After "
     "publishing, look at a month that you know; going back is possible."
 )
+NO_WORKER = "No worker took it up: is the Celery worker running?"
+NOBODY = "Nobody carried it out: `manage.py tick` does (docs/schedules.md)."
 BY_THE_CLOCK = (Trigger.SCHEDULE, Trigger.WATCH, Trigger.RETRY)  # whoever does them is at it already, without Redis
 # What nobody stands by for is done again when its process dies, so often.
 REPEATED = (Trigger.SCHEDULE, Trigger.WATCH, Trigger.BUTTON, Trigger.UPLOAD, Trigger.RELEASE)
@@ -129,7 +131,7 @@ def refresh(
     record that waited for this call. Raises RefreshBusy while another refresh runs.
     """
     folder = Path(exports_dir or settings.EXPORTS_DIR)
-    with _alone() as lock:
+    with _alone(queued) as lock:
         house = warehouse()
         _tidy_up(house, but=queued)
         run = services.run_open(
@@ -171,9 +173,12 @@ def include_payments() -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[Lock]:
-    """The lock, after a rebuild for payments if one is under way. Raises RefreshBusy while another refresh runs."""
-    until = time.monotonic() + PAYMENTS_PATIENCE
+def _alone(queued: RefreshRun | None = None) -> Iterator[Lock]:
+    """The lock, after a rebuild for payments if one is under way. Raises RefreshBusy while another refresh runs.
+
+    A worker doesn't wait: `queued` stays so and the clock's next tick asks again, else nobody would be free for it.
+    """
+    until = time.monotonic() + (0 if queued and settings.REDIS_URL else PAYMENTS_PATIENCE)
     with ExitStack() as held:
         while True:
             try:
@@ -244,7 +249,7 @@ def ask(run: RefreshRun) -> None:
 def run_queued(run_id: int) -> RefreshRun | None:
     """Carry out a queued refresh; None when it was taken up or given up already (a task may be delivered twice).
 
-    While another refresh runs it stays queued: the clock's next tick asks for it again.
+    While another refresh runs, or the one before can't be finished, it stays queued: the clock's next tick asks again.
     """
     run = RefreshRun.objects.filter(pk=run_id, state=RefreshRun.State.QUEUED).select_related("started_by").first()
     if run is None:
@@ -253,9 +258,12 @@ def run_queued(run_id: int) -> RefreshRun | None:
         return _carry_out(run)
     except services.RunEnded:
         return None
-    except RefreshBusy as busy:
+    except MoonwalkError as error:  # before it began: another one runs, or the disk is full
         if not settings.REDIS_URL and run.trigger not in BY_THE_CLOCK:
-            services.run_not_started(run, error=str(busy))
+            services.run_not_started(run, error=str(error))
+        elif not isinstance(error, RefreshBusy):
+            with suppress(services.RunEnded):
+                services.run_note_error(run, error=str(error))
         return run
 
 
@@ -292,7 +300,7 @@ def rollback(build_id: str | None = None, *, user=None, queued: RefreshRun | Non
     that the earlier build did not have follow at once. queued: the record that waited for this call. Raises
     RefreshBusy; WarehouseError when there is no such build (of a queued one its record says so).
     """
-    with _alone() as lock:
+    with _alone(queued) as lock:
         house = warehouse()
         _tidy_up(house, but=queued)
         target = house.earlier(build_id) if queued is None else ""
@@ -328,7 +336,7 @@ def release_now(build_id: str, *, user=None, queued: RefreshRun | None = None) -
 
     Returns its run: refused, with a sentence, where the build can't be published any more. Raises RefreshBusy.
     """
-    with _alone() as lock:
+    with _alone(queued) as lock:
         house = warehouse()
         _tidy_up(house, but=queued)
         run = services.run_open(trigger=Trigger.RELEASE, user=user, queued=queued)
@@ -747,7 +755,8 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
     """Finish the run that died between commit and pointer, mark dead ones failed, drop what they left on disk.
 
     Called with the lock held: every run still under way is a dead one's (`but` aside, which is about to start), and
-    nobody is writing a file.
+    nobody is writing a file. Raises WarehouseError where the disk doesn't let the first be finished: nothing else may
+    begin then.
     """
     for run in RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHING):
         try:
@@ -756,12 +765,18 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
         except WarehouseError as error:
             services.payments_mark_waiting(Payment.objects.filter(included_in=run.build_id))
             _broke_off(run, f"The process ended before the build was live, and now: {error}")
+        except OSError as error:  # a full disk: the run stays as it is, and whoever comes next tries again
+            said = f"The build of refresh {run.pk} can't be made live: {error.strerror or type(error).__name__}."
+            said = f"{said} See to the disk of {settings.DATA_DIR}: it is tried again until it goes."
+            with suppress(services.RunEnded):
+                services.run_note_error(run, error=said)
+            raise WarehouseError(said) from error
     for run in RefreshRun.objects.filter(state=RefreshRun.State.RUNNING):
         _broke_off(run, f"The process ended at step {run.step or 'start'} without a word.")
     patience = WORKER_PATIENCE if settings.REDIS_URL else QUEUE_PATIENCE
     late = RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__lt=timezone.now() - patience)
     for run in late.exclude(pk=but.pk if but else None):
-        services.run_mark_failed(run, error="No worker took it up: is the Celery worker running?")
+        services.run_mark_failed(run, error=NO_WORKER if settings.REDIS_URL else NOBODY)
     for run in RefreshRun.objects.filter(state=State.HELD):
         plain = house.key and run.manifest.get("encrypted") is False  # from before there was a key: anybody can read it
         if plain or not house.path(run.build_id).exists():
@@ -839,8 +854,14 @@ def _receivables_on_record() -> list[dict]:
 
 @contextmanager
 def _recorded(run: RefreshRun) -> Iterator[None]:
-    """Whatever ends the run ends up in its record; bad input and surprises don't travel further, a Ctrl-C does."""
-    told = current_run.number.set(run.pk)
+    """What is logged inside is about this run, and whatever ends it ends up in its record."""
+    with current_run.told(run.pk), _to_its_end(run):
+        yield
+
+
+@contextmanager
+def _to_its_end(run: RefreshRun) -> Iterator[None]:
+    """Bad input and surprises go into the run's record and don't travel further, a Ctrl-C does."""
     log.info("refresh %s: START (%s)", run.pk, run.trigger)
     try:
         yield
@@ -859,7 +880,6 @@ def _recorded(run: RefreshRun) -> Iterator[None]:
     finally:
         run.refresh_from_db()
         log.info("refresh %s: DONE (%s) build=%s seconds=%s", run.pk, run.state, run.build_id, run.seconds)
-        current_run.number.reset(told)
 
 
 def _after(run: RefreshRun) -> None:

@@ -1,6 +1,7 @@
 """One refresh: what it publishes, what it refuses, what it leaves alone."""
 
 import os
+import re
 import subprocess
 from contextlib import closing
 from datetime import date, timedelta
@@ -11,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from etl import pipeline
-from etl.errors import WarehouseError
+from etl.errors import MoonwalkError, WarehouseError
 from operations import lock, refresh, services
 from operations.models import Customer, FollowUp, Order, RefreshLock, RefreshRun
 from tests.operations import exports
@@ -274,6 +275,41 @@ def test_a_pointer_that_cannot_be_moved_is_moved_by_the_next_refresh(folder, mon
     assert refresh.warehouse().current() == stuck.build_id
 
 
+FULL = OSError(28, "No space left on device")
+
+
+def test_a_disk_that_stays_full_while_publishing_is_said_and_nothing_else_begins(folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("etl.warehouse.Warehouse.publish", lambda *a: (_ for _ in ()).throw(FULL))
+        stuck = run()
+        said = f"The build of refresh {stuck.pk} can't be made live: No space left on device. See to the disk of "
+        for again in (run, refresh.recover):
+            with pytest.raises(MoonwalkError, match=re.escape(said)):
+                again()
+        waits = services.run_queue(trigger="schedule")
+        assert refresh.run_queued(waits.pk).state == State.QUEUED
+        stood_by = services.run_queue(trigger="button")
+        assert refresh.run_queued(stood_by.pk).state == State.FAILED
+    for one in (stuck, waits, stood_by):
+        one.refresh_from_db()
+        assert one.error.startswith(said) and one.error_for_output == one.error
+    assert (stuck.state, RefreshRun.objects.count()) == (State.PUBLISHING, 3)
+    assert refresh.recover()
+    stuck.refresh_from_db()
+    assert (stuck.state, stuck.error) == (State.PUBLISHED, "")
+
+
+@pytest.mark.parametrize(("redis", "says"), [("", "manage.py tick"), ("redis://127.0.0.1:1/0", "Celery worker")])
+@pytest.mark.sqlite_suffices
+def test_a_run_that_nobody_took_up_says_who_would_have(folder, settings, redis, says):
+    late = services.run_queue(trigger="schedule")
+    RefreshRun.objects.update(started_at=timezone.now() - timedelta(days=2))
+    settings.REDIS_URL = redis
+    run(dry_run=True)
+    late.refresh_from_db()
+    assert late.state == State.FAILED and says in late.error
+
+
 @pytest.mark.sqlite_suffices
 def test_files_for_excel_that_cannot_be_written_are_a_warning(folder, monkeypatch):
     monkeypatch.setattr(pipeline, "publish_files", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
@@ -413,7 +449,7 @@ def test_dead_runs_are_marked(folder):
     for dead in (running, queued, fresh):
         dead.refresh_from_db()
     assert (running.state, running.error) == (State.FAILED, "The process ended at step stage without a word.")
-    assert (queued.state, "Celery worker" in queued.error) == (State.FAILED, True)
+    assert (queued.state, "manage.py tick" in queued.error) == (State.FAILED, True)
     assert fresh.state == State.QUEUED
 
 
