@@ -2,7 +2,8 @@
 
 /healthz says that the process answers and asks nothing and nobody: what restarts a server looks here. /readyz looks at
 the database, the warehouse, the broker and how old the figures are. Late figures don't make it 503: a server that is
-taken away for them shows nobody the figures there are.
+taken away for them shows nobody the figures there are. What is wrong with a part, with names of settings and files, is
+told on this machine alone, and in the log.
 """
 
 import logging
@@ -141,13 +142,19 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the server can work, else 503; each part with what is wrong with it."""
+    """200 when the server can work, else 503; each part, and to who asks on this machine what is wrong with it."""
     found = trouble()
     ready = not any(why for name, why in found.items() if name not in REPORTED)
-    parts = {name: {"ok": not why, "why": why} for name, why in found.items()}
+    parts = {name: {"ok": not why} | ({"why": why} if _is_here(request) else {}) for name, why in found.items()}
     response = JsonResponse({"ready": ready, **parts}, status=200 if ready else 503, headers=NEVER_CACHED)
     response._has_been_logged = True  # Django's word for it: no error in the log for each question
     return response
+
+
+def _is_here(request: HttpRequest) -> bool:
+    """Does it come from this machine itself, and not by way of the proxy that is on it, too?"""
+    proxied = any(name in request.headers for name in ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via"))
+    return request.META.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and not proxied
 
 
 def clock_ticks() -> bool:

@@ -69,6 +69,20 @@ def test_a_build_that_the_key_does_not_open_is_503(client, golden_data, settings
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "stranger",
+    [{"REMOTE_ADDR": "203.0.113.9"}, {"REMOTE_ADDR": ""}, {"HTTP_X_FORWARDED_FOR": "203.0.113.9"},
+     {"HTTP_X_FORWARDED_PROTO": "https"}],
+    ids=["from outside", "nowhere", "by Caddy", "by nginx"],
+)  # fmt: skip
+def test_a_stranger_hears_which_part_and_not_what(client, golden_data, settings, stranger):
+    settings.WAREHOUSE_KEY = "another"
+    response = client.get("/readyz", **stranger)
+    parts = {name: {"ok": name != "warehouse"} for name in health.PARTS}
+    assert (response.status_code, response.json()) == (503, {"ready": False, **parts})
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_redis_that_is_down_is_503(client, data_dir, settings):
     settings.REDIS_URL = f"redis://:secret@127.0.0.1:{free_port()}/0"
     assert ready(client) == (503, {"ready": False, **fine(broker="Redis does not answer (ConnectionError).")})
