@@ -13,12 +13,14 @@ from email.utils import parseaddr, parsedate_to_datetime
 
 import httpx
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
 from django.core.validators import validate_email
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from analytics.access import can_see
 from etl.errors import MoonwalkError
 from operations.models import Delivery
 
@@ -57,7 +59,23 @@ def by_mail(delivery: Delivery) -> None:
         validate_email(to)
     except ValidationError:
         raise Hopeless("This is no e-mail address: correct the person's, then let it be recorded anew.") from None
-    mail = _mail(delivery)
+    _still_theirs(delivery)
+    post(_mail(delivery))
+
+
+def _still_theirs(delivery: Delivery) -> None:
+    """It may have waited for days: who left, or may not read a report any more, gets none. Raises Hopeless."""
+    users = get_user_model().objects.filter(is_active=True, email__icontains=delivery.recipient)
+    users = [user for user in users if user.email.strip().lower() == delivery.recipient.lower()]
+    if not users:
+        raise Hopeless("Nobody active has this address any more.")
+    if delivery.content.get("attachments") and not any(can_see(user, "report") for user in users):
+        raise Hopeless("Whoever has this address may not open the board report any more.")
+
+
+def post(mail: EmailMessage) -> None:
+    """Hand an e-mail to the mail server. Raises TryAgain, Hopeless: by its answer's number, its words may hold an
+    address."""
     with _mail_errors():
         connection = get_connection()
         connection.open()
@@ -116,7 +134,7 @@ def _attachment(what: dict) -> tuple[str, bytes]:
 
 @contextmanager
 def _mail_errors():
-    """What a mail server says, as TryAgain or Hopeless: by its number, its words may hold the address."""
+    """What a mail server says, as TryAgain or Hopeless."""
     try:
         yield
     except smtplib.SMTPAuthenticationError as error:

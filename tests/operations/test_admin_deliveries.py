@@ -21,6 +21,12 @@ State = Delivery.State
 LIST, AGAIN = reverse("admin:operations_delivery_changelist"), reverse("admin:operations_delivery_again")
 
 
+@pytest.fixture(autouse=True)
+def reader(db, django_user_model) -> None:
+    """Who has the address written to here."""
+    django_user_model.objects.create_superuser("reader", "omar@example.com")
+
+
 def make(about: str = "Alert: Revenue", state: str = "failed", kind: str = "mail", **more) -> Delivery:
     """A delivery in this state."""
     content = {"subject": "Revenue is low", "text": "January 2026: Dhs 98,500.", "url": "/finance/",

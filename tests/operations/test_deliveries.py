@@ -23,6 +23,13 @@ State = Delivery.State
 CONTENT = {"subject": "Revenue is below 100,000", "text": "January 2026: Dhs 98,500.", "url": "/finance/?m=2026-01"}
 
 
+@pytest.fixture(autouse=True)
+def readers(db, django_user_model) -> dict:
+    """Who has the addresses written to here: address -> User."""
+    addresses = ("layla@example.com", "omar@example.com")
+    return {to: django_user_model.objects.create_superuser(f"reader {to[0]}", to) for to in addresses}
+
+
 def an_email(key: str = "alert:1:2026-01:5", to: str = "layla@example.com", **content) -> Delivery:
     return deliveries.record("mail", key, "Revenue is low", recipient=to, content=CONTENT | content)
 
@@ -393,6 +400,23 @@ def test_what_was_given_up_is_sent_again_as_the_same_and_the_trail_says_by_whom(
     (entry,) = LogEntry.objects.filter(content_type__model="delivery")
     assert entry.actor == people["root"] and entry.changes_dict["state"] == ["failed", "waiting"]
     assert "layla@example.com" not in str(entry.changes_dict)
+
+
+def test_who_left_or_may_not_read_the_report_any_more_gets_none(mail_sink, readers, people, monkeypatch):
+    """Also when a person has it sent again, half a year later."""
+    monkeypatch.setattr("analytics.report.attachment", lambda what: ("report.pdf", b"%PDF"))
+    layla, omar = readers.values()
+    word, report = an_email(), an_email("report", "omar@example.com", attachments=[{"report": "2026-01"}])
+    assert sent(report).state == State.SENT
+    layla.is_active = omar.is_superuser = False
+    layla.save(), omar.save()
+    row = sent(word)
+    assert (row.state, row.last_error) == (State.FAILED, "Nobody active has this address any more.")
+    row = sent(deliveries.resend(report, people["root"]))
+    assert (row.state, row.last_error) == (
+        State.FAILED, "Whoever has this address may not open the board report any more.",
+    )  # fmt: skip
+    assert [found.to for found in mail_sink.mails] == [("omar@example.com",)]
 
 
 def test_what_arrived_goes_again_under_an_id_of_its_own(mail_sink, people):

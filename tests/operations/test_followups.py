@@ -16,6 +16,7 @@ from operations import services
 from operations.models import Customer, FollowUp, Level, Message, MessageTemplate, Order
 from operations.money import Promise
 from operations.scope import follow_ups_for, messages_for
+from operations.senders import NO_MAIL_SERVER
 from operations.services import Refused
 from operations.standing import last_promises, standings
 from tests.operations import books
@@ -453,8 +454,14 @@ def test_an_e_mail_that_cannot_leave_is_on_record_as_not_sent(dana, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nobody listens there
     row = Message.objects.get(pk=send(dana).pk)
-    assert (row.state, row.error) == ("failed", "The mail server: ConnectionRefusedError.")
+    assert (row.state, row.error) == ("failed", NO_MAIL_SERVER)
     assert columns() == (None, None, False), "nobody was reached"
+
+
+def test_what_a_mail_server_refuses_reads_as_a_sentence_without_the_address(dana, mail_sink):
+    mail_sink.will("to: 550 5.1.1 No dana@example.com")
+    row = Message.objects.get(pk=send(dana).pk)
+    assert (row.state, row.error) == ("failed", "The mail server refuses this address (550).")
 
 
 def test_an_e_mail_is_on_record_before_it_leaves(dana, monkeypatch):
@@ -465,7 +472,7 @@ def test_an_e_mail_is_on_record_before_it_leaves(dana, monkeypatch):
         assert Message.objects.get().state == "sending"
         raise SystemExit
 
-    monkeypatch.setattr("django.core.mail.EmailMessage.send", die)
+    monkeypatch.setattr("operations.senders.post", die)
     with pytest.raises(SystemExit):
         send(dana, request_key=key)
     monkeypatch.undo()
