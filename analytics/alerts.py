@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from analytics import queries
+from analytics.access import can_see
 from analytics.business import business
 from analytics.dashboards import DASHBOARDS, frame
 from analytics.formats import DASH, Number, after, before, number, with_unit
@@ -197,14 +198,16 @@ def _tab_of(metric: str, grain: str, split: str) -> tuple[str, frame.Tab] | None
     return min(tabs, key=worse, default=None)
 
 
-def choices() -> list[tuple[str, list[tuple[str, str]]]]:
-    """The figures a rule may be about, as a grouped choice: by the page that shows them, in the order of METRICS."""
+def choices(user=None) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The figures a rule may be about, as a grouped choice: by the page that shows them, in the order of METRICS. Of a
+    person only those whose page they open."""
     groups: dict[str, list] = {page: [] for page in DASHBOARDS}
     for name, metric in METRICS.items():
         if (page := page_of(name)) and {"week", "month"} & set(metric.grains):
             by = "" if "week" in metric.grains else " (by month alone)"
             groups[page].append((name, f"{metric.label}{by}"))
-    return [(DASHBOARDS[page].title, names) for page, names in groups.items() if names]
+    shown = [page for page in groups if user is None or can_see(user, page)]
+    return [(DASHBOARDS[page].title, groups[page]) for page in shown if groups[page]]
 
 
 def address(rule: AlertRule, period: str, build: queries.Snapshot) -> str:

@@ -2,7 +2,7 @@
 
 judge(run)               after a refresh: the house's own rules for how it ended, then every rule of a figure
 check_freshness(due_at)  hourly: are the figures late?
-now_said(rule)           what a rule would say now, for its page
+now_said(rule, user)     what a rule would say now, for its page
 
 A rule tells once a period, whatever happens after: an event is a row with a unique key, written in one transaction with
 the deliveries that tell of it, so that it may be judged as often as it takes. A rule that was changed meanwhile is
@@ -20,13 +20,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.apps import apps
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from analytics.access import store_of
-from analytics.formats import number
+from analytics.access import can_see, require_whole
+from analytics.formats import day, many, moment, number
 from analytics.models import AlertEvent, AlertRule
 from etl.errors import MoonwalkError
 from operations import audit
@@ -48,14 +48,28 @@ BUILT_IN = {
 }
 # Who may be told, by a page of access.PAGES that they may open: how a refresh went is no figure, anybody's to know.
 ANYBODY, FIGURES = "guides", "executive"
+NOT_SHOWN = "Your account doesn't show this figure."
 PATIENCE = timedelta(hours=1)  # a refresh that is under way so long is no reason to wait with saying that it is late
 MOST_LINES = 8  # of what moved, in a message: all of it stands on the run's page
 _STEP = re.compile(r" at step \w+")
 
 
 def page_of(rule: AlertRule) -> str:
-    """The page that whoever a built-in rule tells may open."""
-    return FIGURES if rule.kind == Kind.CLOSED_MONTH else ANYBODY
+    """The page that whoever the rule tells, or looks at what it says, may open."""
+    from analytics import alerts
+
+    if rule.built_in:
+        return FIGURES if rule.kind == Kind.CLOSED_MONTH else ANYBODY
+    return alerts.page_of(rule.metric, rule.grain, rule.split) or FIGURES
+
+
+def hidden_from(user) -> list[int]:
+    """The rules (pk) about figures that this person's pages don't show: neither they nor what they told are theirs."""
+    from analytics.dashboards import DASHBOARDS
+
+    if all(can_see(user, page) for page in DASHBOARDS):
+        return []
+    return [rule.pk for rule in AlertRule.objects.all() if not can_see(user, page_of(rule))]
 
 
 def make_rules(sender=None, **kwargs) -> None:
@@ -69,10 +83,13 @@ def make_rules(sender=None, **kwargs) -> None:
 
 
 def rule_save(rule: AlertRule, *, user) -> AlertRule:
-    """Write a new or changed rule. Refused when it breaks a rule of the model, or a built-in one were made another."""
+    """Write a new or changed rule. Refused when it breaks a rule of the model, its figure is none that this person
+    sees, or a built-in one were made another."""
     with _writing(user, "add" if rule.pk is None else "change"):
         if rule.pk and AlertRule.objects.get(pk=rule.pk).kind != rule.kind:
             raise Refused("A rule stays about what it is about: make another one.")
+        if not can_see(user, page_of(rule)):
+            raise Refused(NOT_SHOWN)
         rule.created_by = user if rule.pk is None else rule.created_by
         rule.full_clean()
         rule.save()
@@ -90,8 +107,7 @@ def rule_delete(rule: AlertRule, *, user) -> None:
 @contextmanager
 def _writing(user, what: str) -> Iterator[None]:
     """One transaction of a person with this right to rules, who is not kept to a store."""
-    if not user.has_perm(f"analytics.{what}_alertrule") or store_of(user):
-        raise PermissionDenied("Your account doesn't allow this.")
+    require_whole(user, f"analytics.{what}_alertrule")
     try:
         with audit.acting(user), transaction.atomic():
             yield
@@ -230,12 +246,11 @@ def of_figure(rule: AlertRule, build: "Snapshot") -> Word | None:
         return None
     lines = (
         *((one.of or alerts.label(rule), reading.told(one)) for one in reading.met),
-        ("Data to", f"{date.fromisoformat(build.meta()['data_to']):%-d %b %Y}"),
+        ("Data to", day(date.fromisoformat(build.meta()["data_to"]))),
     )
-    page = alerts.page_of(rule.metric, rule.grain, rule.split) or FIGURES
     return Word(
-        reading.period.key, reading.headline, f"{rule.name}: {alerts.rule_said(rule)}.", reading.url, page, rule.store,
-        lines, tuple(reading.figures),
+        reading.period.key, reading.headline, f"{rule.name}: {alerts.rule_said(rule)}.", reading.url, page_of(rule),
+        rule.store, lines, tuple(reading.figures),
     )  # fmt: skip
 
 
@@ -251,35 +266,35 @@ def _failed(rule: AlertRule, run: RefreshRun) -> Word:
     how = "was refused" if run.state == State.REFUSED else "failed"
     lines = (("Why", said), ("Started by", run.get_trigger_display()), ("Pages show", _live()))
     return Word(
-        f"{timezone.localdate(ended)} {reason}", f"A refresh {how} on {_when(ended)}",
+        f"{timezone.localdate(ended)} {reason}", f"A refresh {how} on {moment(ended)}",
         "Nothing of it reached a page.", _run_page(run), ANYBODY, lines=lines,
     )  # fmt: skip
 
 
 def _held(rule: AlertRule, run: RefreshRun) -> Word:
-    """A build that waits for a person, as months that are over have other figures: once a set of exports."""
-    from analytics.business import business
-    from analytics.formats import with_unit
-    from analytics.metrics import METRICS
+    """A build that waits for a person, as months that are over have other figures, or as nobody can compare them: once
+    a set of exports."""
+    from operations import moved
+    from operations.refresh import UNCOMPARED
 
-    currency, lines = business().currency, []
-    moved = [row for row in run.moved if row.get("over", True)]
-    for row in moved[:MOST_LINES]:
-        unit = METRICS[row["metric"]].unit if row["metric"] in METRICS else "money"
-        was, now = (with_unit(row[side], unit, currency) for side in ("before", "after"))
-        where = row.get("store") or "all stores"
-        lines.append((f"{row['label']}, {where}", f"{was} before, {now} now"))
-    if len(moved) > MOST_LINES:
-        lines.append(("And", f"{len(moved) - MOST_LINES} more on its page"))
+    over = [(month.label, line) for month in moved.months(run) for line in month.revenue if line.over]
+    lines = [(f"{label}, {line.label}", f"{line.before} before, {line.after} now") for label, line in over[:MOST_LINES]]
+    if len(over) > MOST_LINES:
+        lines.append(("And", f"{len(over) - MOST_LINES} more on its page"))
     lines.append(("Pages show", _live()))
-    months = list(dict.fromkeys(row["label"] for row in moved))
-    which = ", ".join(months[:3]) + (f" and {len(months) - 3} more" if len(months) > 3 else "")
+    if over:
+        what = f"the revenue of {moved.listed(moved.over(run), 4)} moved"
+        why = "Months that are over have another revenue in the newest exports."
+    else:
+        what = "closed months could not be compared"
+        why = next((said for said in run.manifest.get("warnings", ()) if "compared" in said), UNCOMPARED)
+        why = why.removeprefix("IMPORTANT: ")
+        why = why[:1].upper() + why[1:]
     return Word(
         f"{run.as_of or timezone.localdate()} {_short(run.manifest.get('base') or run.build_id or str(run.pk))}",
-        f"A refresh waits for you: the revenue of {which or 'a closed month'} moved",
-        "Months that are over have another revenue in the newest exports. Nothing of them is on a page until somebody "
-        "publishes them, or discards them.",
-        _run_page(run), FIGURES, lines=tuple(lines), figures=tuple(moved),
+        f"A refresh waits for you: {what}",
+        f"{why} Nothing of it is on a page until somebody publishes it, or discards it.",
+        _run_page(run), FIGURES, lines=tuple(lines), figures=tuple(row for row in run.moved if row["over"]),
     )  # fmt: skip
 
 
@@ -359,9 +374,9 @@ def hours_late(last: RefreshRun) -> Decimal:
 def _late(rule: AlertRule, last: RefreshRun) -> Word:
     newer = RefreshRun.objects.filter(finished_at__gt=last.finished_at, dry_run=False)
     newest = newer.exclude(trigger=RefreshRun.Trigger.PAYMENTS).order_by("finished_at", "pk").last()
-    lines = [("Last refreshed", _when(last.finished_at)), ("Pages show", _live())]
+    lines = [("Last refreshed", moment(last.finished_at)), ("Pages show", _live())]
     if newest:
-        lines.append(("Tried since", f"{_when(newest.finished_at)}: {newest.get_state_display()}"))
+        lines.append(("Tried since", f"{moment(newest.finished_at)}: {newest.get_state_display()}"))
     else:
         lines.append(("Tried since", "not once: is the clock (celery beat) running?"))
     return Word(
@@ -374,16 +389,12 @@ def _late(rule: AlertRule, last: RefreshRun) -> Word:
 # Words ---------------------------------------------------------------------------------------------------------------
 
 
-def _when(at: datetime) -> str:
-    return f"{timezone.localtime(at):%-d %b %Y, %H:%M}"
-
-
 def _ago(last: RefreshRun) -> str:
     """5 hours ago; 3 days ago."""
     hours = int(hours_late(last))
     if hours >= 48:
         return f"{hours // 24} days ago"
-    return f"{hours} hour{'' if hours == 1 else 's'} ago" if hours else "less than an hour ago"
+    return f"{many(hours, 'hour')} ago" if hours else "less than an hour ago"
 
 
 def _live() -> str:
@@ -391,8 +402,8 @@ def _live() -> str:
     last = last_refreshed()
     if last is None:
         return "nothing yet"
-    return f"exports of {last.as_of:%-d %b %Y}, refreshed {_when(last.finished_at)}" if last.as_of else (
-        f"what was refreshed {_when(last.finished_at)}"
+    return f"exports of {day(last.as_of)}, refreshed {moment(last.finished_at)}" if last.as_of else (
+        f"what was refreshed {moment(last.finished_at)}"
     )  # fmt: skip
 
 
@@ -407,9 +418,11 @@ def _run_page(run: RefreshRun) -> str:
 # What a rule would say now -------------------------------------------------------------------------------------------
 
 
-def now_said(rule: AlertRule) -> list[tuple[str, str]]:
-    """(tone, words), one or more, of what the rule sees now and whether it would tell: for a person who sets it up.
-    tone: good, warn, bad, info."""
+def now_said(rule: AlertRule, user) -> list[tuple[str, str]]:
+    """(tone, words), one or more, of what the rule sees now and whether it would tell: for a person who sets it up and
+    sees the figure. tone: good, warn, bad, info."""
+    if not can_see(user, page_of(rule)):
+        return [("info", NOT_SHOWN)]
     if rule.built_in:
         return [_NOW[rule.kind](rule)]
     from analytics import alerts, queries
@@ -426,7 +439,7 @@ def now_said(rule: AlertRule) -> list[tuple[str, str]]:
     else:
         found.append(("good", f"Nothing to tell of {reading.period.name}."))
     if told:
-        found.append(("info", f"Told on {_when(told.at)}: once a period, whatever is changed here."))
+        found.append(("info", f"Told on {moment(told.at)}: once a period, whatever is changed here."))
     for one in reading.found:
         words = reading.line(one) + (f". {one.why}" if one.why else "")
         found.append(("warn" if one.met else "info" if one.why else "good", words))
@@ -439,7 +452,7 @@ def _now_failed(rule: AlertRule) -> tuple[str, str]:
     if last is None:
         return "info", "There was no refresh yet."
     bad = last.state in (State.FAILED, State.REFUSED)
-    return "bad" if bad else "good", f"The last refresh, {_when(last.finished_at)}: {last.get_state_display()}."
+    return "bad" if bad else "good", f"The last refresh, {moment(last.finished_at)}: {last.get_state_display()}."
 
 
 def _now_late(rule: AlertRule) -> tuple[str, str]:
@@ -447,7 +460,7 @@ def _now_late(rule: AlertRule) -> tuple[str, str]:
     if last is None:
         return "info", "Nothing was refreshed yet."
     tone = "warn" if hours_late(last) > rule.limit else "good"
-    return tone, f"Last refreshed {_ago(last)}, {_when(last.finished_at)}."
+    return tone, f"Last refreshed {_ago(last)}, {moment(last.finished_at)}."
 
 
 def _now_aside(rule: AlertRule) -> tuple[str, str]:

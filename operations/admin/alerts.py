@@ -81,7 +81,9 @@ class BuiltInForm(forms.ModelForm):
 
 
 class RuleForm(BuiltInForm):
-    """A rule of a figure: what can be chosen is what can be judged."""
+    """A rule of a figure: what can be chosen is what can be judged, and `user` (a class's own) sees."""
+
+    user = None
 
     metric = forms.ChoiceField(label="Figure", widget=UnfoldAdminSelectWidget)
     split = forms.ChoiceField(
@@ -97,7 +99,7 @@ class RuleForm(BuiltInForm):
         super().__init__(*args, **kwargs)
         if "metric" not in self.fields:
             return  # only looked at
-        rule, known = self.instance, figures.choices()
+        rule, known = self.instance, figures.choices(self.user)
         if rule.metric and rule.metric not in {name for _, names in known for name, _ in names}:
             known = [("No longer there", [(rule.metric, rule.metric)]), *known]
         self.fields["metric"].choices = [("", "choose a figure"), *known]
@@ -149,7 +151,8 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
         js = ("operations/alert_rule.js",)
 
     def get_queryset(self, request):
-        found = super().get_queryset(request).select_related("created_by").prefetch_related("people")
+        found = super().get_queryset(request).exclude(pk__in=alerts.hidden_from(request.user))
+        found = found.select_related("created_by").prefetch_related("people")
         return found.annotate(_times=Count("events", distinct=True), _last=Max("events__at"))
 
     def has_delete_permission(self, request, obj=None):
@@ -180,7 +183,15 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
 
     def get_form(self, request, obj=None, change=False, **kwargs):
         form = BuiltInForm if obj and obj.built_in else RuleForm
-        return super().get_form(request, obj, change=change, **({"form": form} | kwargs))
+        found = super().get_form(request, obj, change=change, **({"form": form} | kwargs))
+        found.user = request.user
+        return found
+
+    def get_object(self, request, object_id, from_field=None):
+        found = super().get_object(request, object_id, from_field)
+        if found:
+            found._shown_to = request.user  # what it says now is for who sees the figure
+        return found
 
     def get_urls(self):
         view = self.admin_site.admin_view(self.preview_view)
@@ -219,7 +230,7 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
         rule.by_mail = True  # not asked for here
         try:
             rule.clean()
-            said = alerts.now_said(rule)
+            said = alerts.now_said(rule, request.user)
         except ValidationError as error:
             said = [("info", words) for words in error.messages] if rule.metric else []
         html = render_to_string("admin/analytics/alertrule/said.html", {"said": said})
@@ -253,7 +264,7 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
 
     @display(description="now")
     def now(self, rule):
-        said = alerts.now_said(rule) if rule.pk else []
+        said = alerts.now_said(rule, rule._shown_to) if rule.pk else []
         url = f"{reverse('admin:analytics_alertrule_preview')}?rule={rule.pk or ''}"
         context = {"said": said, "url": url, "figures": None}
         if not rule.built_in:
@@ -266,8 +277,7 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
     def would_tell(self, rule):
         if not rule.pk:
             return "–"
-        page = figures.page_of(rule.metric, rule.grain, rule.split) if not rule.built_in else alerts.page_of(rule)
-        people = audience.people(rule.people.all(), page or alerts.FIGURES, rule.store) if rule.by_mail else []
+        people = audience.people(rule.people.all(), alerts.page_of(rule), rule.store) if rule.by_mail else []
         said = ", ".join(person(user) for user in people)
         if rule.by_mail and not said:
             said = "nobody: none of those chosen is active, has an e-mail address and may open the page"
@@ -385,7 +395,8 @@ class AlertEventAdmin(HiddenFromStores, ListAdmin):
 
     def get_queryset(self, request):
         deliveries = Prefetch("deliveries", Delivery.objects.order_by("kind", "pk"))
-        return super().get_queryset(request).select_related("rule").prefetch_related(deliveries)
+        found = super().get_queryset(request).exclude(rule__in=alerts.hidden_from(request.user))
+        return found.select_related("rule").prefetch_related(deliveries)
 
     def list_links(self, request):
         rules = reverse("admin:analytics_alertrule_changelist")

@@ -21,7 +21,7 @@ from analytics.access import may_whole
 from analytics.admin_lists import Cell, ListAdmin, link, moment
 from analytics.formats import many
 from analytics.tables import Column
-from operations import deliveries, senders
+from operations import alerts, deliveries, senders
 from operations.admin.shared import admin_url, delivery_tag
 from operations.admin.trail import trail
 from operations.models import Delivery, RefreshRun
@@ -122,7 +122,9 @@ class DeliveryAdmin(ListAdmin):
         return [path("again/", again, name="operations_delivery_again"), *super().get_urls()]
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("run", "event")
+        found = super().get_queryset(request).select_related("run", "event")
+        hidden = alerts.hidden_from(request.user)
+        return found.exclude(event__rule__in=hidden) if hidden else found
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:

@@ -5,9 +5,11 @@ import csv
 import io
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 
 import pytest
 from auditlog.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -64,6 +66,27 @@ def test_rules_and_alerts_are_of_management_and_the_whole_business(as_, golden_d
     assert AlertRule.objects.filter(name__in=["Another", "Changed"]).count() == (2 if may else 0)
     client.post(f"{RULES}{told.rule_id}/delete/", {"post": "yes"})
     assert AlertRule.objects.filter(pk=told.rule_id).exists() is not may
+
+
+def test_figures_of_pages_that_somebody_does_not_open_are_not_shown_here_either(as_, people, golden_data):
+    """omar is of Operations, which doesn't open Financial Performance, and looks after rules here."""
+    rights = ["view_alertrule", "add_alertrule", "change_alertrule", "view_alertevent", "view_delivery"]
+    people["omar"].user_permissions.set(Permission.objects.filter(codename__in=rights))
+    people["omar"].is_staff = True
+    people["omar"].save()
+    seen, hidden = event(rule(), "2026-02", "sent"), event(rule(name="Paid", metric="collections"), "2026-02", "sent")
+    client = as_("omar")
+    for told, codes in ((seen, {200}), (hidden, {302})):
+        delivery = reverse("admin:operations_delivery_change", args=[told.deliveries.get().pk])
+        assert {client.get(url).status_code for url in (change(told), change(told.rule), delivery)} == codes
+    lists = [text(client.get(url)) for url in (RULES, EVENTS, reverse("admin:operations_delivery_changelist"))]
+    assert all(change(told) not in page for told in (hidden, hidden.rule) for page in lists) and "Paid" not in lists[0]
+    form = text(client.get(f"{RULES}add/"))
+    assert 'value="revenue"' in form and 'value="collections"' not in form
+    asked = FORM | {"metric": "collections", "limit": "1", "condition": "above"}
+    said = unescape(client.get(f"{RULES}preview/", asked).json()["said"])
+    assert "Your account doesn't show this figure." in said and "Dhs" not in said
+    assert "Dhs" in as_("layla").get(f"{RULES}preview/", asked).json()["said"]
 
 
 def test_alerts_are_looked_at_and_never_written(as_):

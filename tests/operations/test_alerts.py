@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import Permission
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
@@ -128,20 +129,20 @@ def test_who_is_told(first_refresh, people):
     assert said[f"Alert: {other.name}"] == {"layla"}
 
 
-def test_a_rule_by_slack_alone_and_one_nobody_can_hear_of_are_in_the_history(first_refresh, settings, people):
+def test_a_rule_by_slack_alone_and_one_whose_people_cannot_be_told(first_refresh, settings, people):
     settings.SLACK_WEBHOOK = "http://127.0.0.1:9/none"
     rule(name="slack", by_mail=False)
     rule(name="nobody", by_slack=False, people=[people["noor"]])
     assert len(alerts.judge(first_refresh())) == 2
-    assert told() == {"Alert: slack": {""}}
+    assert told() == {"Alert: slack": {""}, "Alert: nobody": {"layla"}}  # Management, rather than nobody
 
 
-def test_a_rule_that_cannot_be_judged_stops_no_other(first_refresh):
+def test_a_rule_that_cannot_be_judged_stops_no_other(first_refresh, people):
     gone = rule("profit", name="gone")
     rule(name="there")
     run = first_refresh()
     assert [event.rule.name for event in alerts.judge(run)] == ["there"]
-    assert alerts.now_said(gone) == [
+    assert alerts.now_said(gone, people["layla"]) == [
         ("bad", "It can't be judged: There is no figure “profit” any more: choose another one, or delete the rule.")
     ]
 
@@ -241,7 +242,7 @@ MOVED = [
     {"month": "2026-02", "label": "Feb 2026", "store": "", "metric": "revenue", "before": 415.25, "after": 425.25,
      "over": True},
     {"month": "2026-02", "label": "Feb 2026", "store": "Moon Walk", "metric": "revenue", "before": 385.25,
-     "after": 395.25, "over": True},
+     "after": 395.25, "over": True, "share": 2.4},
     {"month": "2026-02", "label": "Feb 2026", "store": "", "metric": "stops", "before": 2, "after": 3, "over": False},
 ]  # fmt: skip
 
@@ -253,9 +254,17 @@ def test_a_held_build_is_told_once_a_set_of_exports():
     assert alerts.judge(ended(State.HELD, **same)) == []  # the next morning, the same exports again
     lines = Delivery.objects.get().content["lines"]
     assert lines[:2] == [
-        ["Feb 2026, all stores", "Dhs 415 before, Dhs 425 now"], ["Feb 2026, Moon Walk", "Dhs 385 before, Dhs 395 now"],
-    ]  # fmt: skip
+        ["Feb 2026, Revenue", "Dhs 415.25 before, Dhs 425.25 now"],
+        ["Feb 2026, Revenue, Moon Walk", "Dhs 385.25 before, Dhs 395.25 now"],
+    ]
     assert len(alerts.judge(ended(State.HELD, manifest={"base": "of newer ones"}, moved=MOVED))) == 1
+
+
+def test_a_build_that_cannot_be_compared_is_told_as_that():
+    [event] = alerts.judge(ended(State.HELD, manifest={"base": "x", "warnings": ["Another.", refresh.UNCOMPARED]}))
+    assert event.headline == "A refresh waits for you: closed months could not be compared"
+    assert event.detail.startswith("The live build was made by an earlier version of Moonwalk and can't be compared")
+    assert "revenue" not in event.detail
 
 
 def test_who_sees_no_figures_is_not_told_of_a_held_build(people):
@@ -379,6 +388,14 @@ def test_they_can_neither_be_deleted_nor_made_others(people):
 def test_rules_are_managements_to_write(people, name):
     with pytest.raises(PermissionDenied):
         alerts.rule_save(AlertRule(name="Mine", metric="revenue", limit=1), user=people[name])
+
+
+def test_a_rule_is_of_a_figure_that_its_writer_sees(people):
+    """omar is of Operations, which doesn't open Financial Performance; here he may write rules."""
+    people["omar"].user_permissions.set(Permission.objects.filter(codename="add_alertrule"))
+    alerts.rule_save(AlertRule(name="Busy", metric="revenue", limit=1), user=people["omar"])
+    with pytest.raises(Refused, match="doesn't show this figure"):
+        alerts.rule_save(AlertRule(name="Owed", metric="collections", limit=1), user=people["omar"])
 
 
 # --- Two at once -----------------------------------------------------------------------------------------------------
