@@ -22,9 +22,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from analytics import queries
-from analytics.dashboards import frame
+from analytics.dashboards import frame, insights
 from analytics.dashboards.executive import EXECUTIVE
-from analytics.dashboards.insights import TONES
 from analytics.formats import day, with_unit
 from analytics.metrics import METRICS
 from etl.errors import MoonwalkError
@@ -38,7 +37,6 @@ log = logging.getLogger(__name__)
 
 KPIS = tuple(card.metric for card in EXECUTIVE.tab("snapshot").cards)
 COLORS = {"positive": "green", "negative": "red", "neutral": "gray"}
-FIRST = ("negative", "positive", "neutral")  # what needs attention is read first
 UNITS = {"share": "%", "days": "days", "ratio": ""}  # of a count: what is counted
 ONE_AT_A_TIME = "push"
 ALIVE_SECONDS = 30  # without a sign of life for so long a push is a dead process's: sooner than its delivery is
@@ -291,8 +289,7 @@ def _about(build: queries.Snapshot) -> tuple[Piece, ...]:
 def _section(state: frame.State) -> list[Block]:
     """The last closed period: its name, the KPIs, and what the rules say of it, what needs attention first."""
     grain, period = state.grain.name, state.period
-    found = [r for r in state.build.insights(grain) if r["period"] == period.key]
-    found.sort(key=lambda r: FIRST.index(r["tone"]))
+    found = insights.of_period(state.build, grain, period.key)
     return [
         Block(Slot(grain, "heading"), (Piece(period.name, url=address_of(state.url())),)),
         Block(Slot(grain, "headline"), _headline(state)),
@@ -315,7 +312,7 @@ def _headline(state: frame.State) -> tuple[Piece, ...]:
 
 
 def _insight(row: dict) -> tuple[Piece, ...]:
-    sign, _, word = TONES[row["tone"]]
+    sign, _, word = insights.TONES[row["tone"]]
     return (
         Piece(f"{sign} ", color=COLORS[row["tone"]]),
         Piece(row["headline"], url=address_of(row["link"] or ""), bold=True),

@@ -27,8 +27,9 @@ PER_SECOND = 3
 REQUEST_SECONDS, CONNECT_SECONDS = 65, 10
 LOOK_AFTER = 3  # seconds from a lost answer to the look whether it was carried out
 TRIES = 5  # of one request, before the whole push waits
-LONGEST_WAIT = 60  # seconds; when Notion wants more, the push goes on at the delivery's next attempt
-PUSH_SECONDS = 240  # so long a push may take; the next attempt goes on from there
+# So long a push may take, its last request aside; the delivery's next attempt goes on from there. Both together stay
+# below the time limit of the task (operations/tasks.py).
+PUSH_SECONDS = 60
 PAGE = 100  # of a list: as much as Notion gives, and as many blocks as it takes at once
 
 NO_TOKEN = "Notion refuses the token (401): make a new one for the integration and set MOONWALK_NOTION_TOKEN."
@@ -135,7 +136,7 @@ class Api:
     def _wait(self, failed: _Failed, attempt: int, least: float) -> None:
         seconds = failed.after if failed.after is not None else min(2**attempt, 8) * random.uniform(0.75, 1.25)
         seconds = max(seconds, least)
-        if seconds > LONGEST_WAIT:
+        if time.monotonic() + seconds > self._until:
             raise TryAgain(str(failed), seconds)
         time.sleep(seconds)
 

@@ -88,9 +88,5 @@ def mail(grain: str, due_at: datetime) -> str:
 
 def _headlines(build: queries.Snapshot, grain: str, key: str) -> list[str]:
     """What the rules said of a period, what needs attention first: "Revenue 2 % above January (good)"."""
-    rows = [row for row in build.insights(grain) if row["period"] == key]
-    order = ("negative", "positive", "neutral")
-    return [
-        f"{row['headline']} ({insights.TONES[row['tone']][2]})"
-        for row in sorted(rows, key=lambda row: order.index(row["tone"]))
-    ]
+    rows = insights.of_period(build, grain, key)
+    return [f"{row['headline']} ({insights.TONES[row['tone']][2]})" for row in rows]

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from analytics import access
+from analytics import access, queries
 from analytics.dashboards.frame import State
 from analytics.formats import DOWN, LEVEL, UP
 from analytics.seasons import seasons
@@ -14,6 +14,7 @@ TONES = {
     "negative": (DOWN, "down", "needs attention"),
     "neutral": (LEVEL, "level", "good to know"),
 }
+FIRST = ("negative", "positive", "neutral")  # what needs attention is read first
 TOP = 3
 
 
@@ -43,6 +44,12 @@ def read(state: State, user) -> dict:
         "url": state.url(tab="insights"),
         "seasons": seasons(state.period.first_day, state.period.last_day),
     }
+
+
+def of_period(build: queries.Snapshot, grain: str, key: str) -> list[dict]:
+    """Rows of queries.insights() of the period "2026-02" or "2026-W09", what needs attention first."""
+    found = [r for r in build.insights(grain) if r["period"] == key]
+    return sorted(found, key=lambda r: FIRST.index(r["tone"]))
 
 
 def row(found: dict, user) -> dict:

@@ -18,6 +18,7 @@ from operations import deliveries, notion, notion_api, notion_upkeep
 from operations.models import Delivery, NotionObject, RefreshRun
 from operations.notion_upkeep import CHANGED, LEFT, MADE, RESTORED, Block, Piece, Row, Slot, Upkeep
 from operations.senders import Hopeless, TryAgain
+from operations.tasks import deliver_task
 from tests import fake_notion
 from tests.conftest import GOLDEN, wait_for
 from tests.fake_notion import DONE_500, HALF_AN_ANSWER, LOSE_ANSWER, LOSE_REQUEST, FakeNotion
@@ -560,6 +561,16 @@ def test_a_push_ends_after_its_time_and_goes_on_later(workspace, few, golden_dat
             assert "goes on where it stopped" in str(error)
     assert tries > 1
     _whole(workspace)
+
+
+def test_a_push_does_not_sleep_past_its_time(workspace, few, golden_data, clock):
+    """The task that sends it is stopped at some time: as a surprise, not as what goes on later."""
+    began = clock.now
+    workspace.faults = dict.fromkeys(range(1, 6), (429, 25))
+    with pytest.raises(TryAgain, match="patience") as later:
+        notion.push()
+    assert later.value.after == 25 and clock.now - began <= notion_api.PUSH_SECONDS
+    assert deliver_task.soft_time_limit > notion_api.PUSH_SECONDS + notion_api.REQUEST_SECONDS
 
 
 def test_two_pushes_do_not_run_at_once_and_a_dead_one_is_taken_over(workspace, few, golden_data):
