@@ -26,7 +26,7 @@ from analytics.metrics import METRICS
 from analytics.models import Target, store_names
 from analytics.tables import Column
 from analytics.target_files import Wrong
-from analytics.targets import offered
+from analytics.targets import offered, target_delete, target_save, targets_save
 from etl.errors import BusinessError
 
 log = logging.getLogger(__name__)
@@ -171,6 +171,16 @@ class TargetAdmin(OfTheHouse, ListAdmin):
     def get_changeform_initial_data(self, request):
         return {"month": f"{timezone.localdate():%Y-%m}"} | super().get_changeform_initial_data(request)
 
+    def save_model(self, request, obj, form, change):
+        target_save(obj, user=request.user)
+
+    def delete_model(self, request, obj):
+        target_delete(obj, user=request.user)
+
+    def delete_queryset(self, request, queryset):
+        for target in queryset:
+            target_delete(target, user=request.user)
+
     # Many at once ---------------------------------------------------------------------------------------------------
 
     def get_urls(self):
@@ -224,7 +234,7 @@ class TargetAdmin(OfTheHouse, ListAdmin):
         return TemplateResponse(request, "admin/analytics/target/upload.html", context)
 
     def _written(self, request, found: target_files.Checked):
-        target_files.save(found.rows)
+        targets_save(found.rows, user=request.user)
         log.info("user %s uploaded targets: %s", request.user.pk, found.summary)
         messages.success(request, f"Targets written: {found.summary}.")
         return redirect("admin:analytics_target_changelist")

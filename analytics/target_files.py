@@ -13,8 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
 
-from django.db import transaction
-
 from analytics.dashboards import frame
 from analytics.exports import plain
 from analytics.metrics import METRICS
@@ -280,15 +278,6 @@ def _compared(rows: list[Row], faults: list[Fault], left_out: int) -> Checked:
     }  # fmt: skip
     rows = [Row(r.metric, r.month, r.store, r.value, there.get((r.metric, r.month, r.store))) for r in rows]
     return Checked(tuple(rows), (), left_out)
-
-
-@transaction.atomic
-def save(rows: Iterable[Row]) -> None:
-    """Write the targets of a file that was checked: all of them or none."""
-    for row in rows:
-        if row.state != "same":
-            key = {"metric": row.metric, "month": row.month, "store": row.store}
-            Target.objects.update_or_create(**key, defaults={"value": row.value})
 
 
 # --- To take along ---------------------------------------------------------------------------------------------------

@@ -5,16 +5,24 @@ the targets of a page in one question to the database. They change while a build
 build holds one, unless they are a part of its key.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from math import floor
+from typing import TYPE_CHECKING
 
+from django.db import transaction
+
+from analytics import access
 from analytics.dashboards import DASHBOARDS, frame
 from analytics.formats import DOWN, LEVEL, UP, Number, figure, number, with_unit
 from analytics.metrics import FORMULA, METRICS, Metric, parts_of
 from analytics.models import Target
+
+if TYPE_CHECKING:
+    from analytics.target_files import Row
 
 Wanted = tuple[tuple[str, str, str, Decimal], ...]  # (metric, month, store, target), sorted: a part of keys
 NOBODY_TWICE = (
@@ -49,6 +57,35 @@ def counts_people(name: str) -> bool:
     if m.mart == FORMULA:
         return any(counts_people(part) for part in parts_of(m.sql))
     return "DISTINCT" in m.sql or (m.mart == "customer_months" and m.sql.startswith("count("))
+
+
+# --- Writing ---------------------------------------------------------------------------------------------------------
+
+
+def target_save(target: Target, *, user) -> Target:
+    """Write a new or changed target. PermissionDenied without the right, or for who is kept to a store."""
+    access.require_whole(user, f"analytics.{'add' if target.pk is None else 'change'}_target")
+    target.full_clean()
+    target.save()
+    return target
+
+
+def target_delete(target: Target, *, user) -> None:
+    """Remove a target. PermissionDenied as for target_save()."""
+    access.require_whole(user, "analytics.delete_target")
+    target.delete()
+
+
+@transaction.atomic
+def targets_save(rows: Iterable["Row"], *, user) -> None:
+    """Write the targets of a file that was checked (target_files.check()): all of them or none. PermissionDenied as for
+    target_save(); user None: whoever has a terminal on this machine."""
+    for right in ("add", "change") if user else ():
+        access.require_whole(user, f"analytics.{right}_target")
+    for row in rows:
+        if row.state != "same":
+            key = {"metric": row.metric, "month": row.month, "store": row.store}
+            Target.objects.update_or_create(**key, defaults={"value": row.value})
 
 
 # --- A figure against its target -------------------------------------------------------------------------------------

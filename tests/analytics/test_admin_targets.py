@@ -8,6 +8,7 @@ from decimal import Decimal
 from html import unescape
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
@@ -15,7 +16,7 @@ from analytics import target_files
 from analytics.metrics import METRICS
 from analytics.models import Target
 from analytics.target_files import Wrong, check, read_metric, read_month, read_store, read_value, written
-from analytics.targets import offered
+from analytics.targets import offered, target_delete, target_save, targets_save
 
 pytestmark = pytest.mark.django_db
 
@@ -114,7 +115,7 @@ def test_metrics_and_stores_by_any_of_their_names():
 def test_files_of_every_kind_of_spreadsheet(data):
     found = check(data)
     assert found.faults == ()
-    target_files.save(found.rows)
+    targets_save(found.rows, user=None)
     assert there() == {
         ("revenue", "2026-02", "", Decimal(25000)), ("digital_share", "2026-02", "Hielo", Decimal("0.7"))
     }  # fmt: skip
@@ -127,7 +128,7 @@ def test_what_is_new_changed_and_as_it_was():
     found = check(csv_of("revenue,2026-02,,25000", "revenue,2026-03,,26000", "revenue,2026-02,Hielo,5000",
                          "customers,2026-02,,", ""))  # fmt: skip
     assert found.summary == "1 new, 1 changed, 1 as they were, 1 row without a target left out"
-    target_files.save(found.rows)
+    targets_save(found.rows, user=None)
     assert there() == {
         ("revenue", "2026-02", "", Decimal(25000)), ("revenue", "2026-03", "", Decimal(26000)),
         ("revenue", "2026-02", "Hielo", Decimal(5000)), ("items", "2026-03", "", Decimal(1)),
@@ -192,7 +193,7 @@ def test_a_file_is_written_whole_or_not_at_all(monkeypatch):
     real = Target.save
     monkeypatch.setattr(Target, "save", lambda self, **how: 1 / 0 if self.metric == "items" else real(self, **how))
     with pytest.raises(ZeroDivisionError):
-        target_files.save(found.rows)
+        targets_save(found.rows, user=None)
     assert there() == set()
 
 
@@ -310,6 +311,23 @@ def test_who_may_and_who_sees_what(as_, people):
     assert client.post(url("upload"), {"text": csv_of("revenue,2026-02,,1").decode()}).status_code == 403
     assert client.post(url("add"), filled()).status_code == 403
     assert Target.objects.get(pk=hielo.pk).value == 5000 and Target.objects.count() == 2
+
+
+@pytest.mark.parametrize(("name", "may"), [("layla", True), ("hala", False), ("dana", False)])
+def test_whoever_calls_the_services_needs_the_right_too(people, name, may):
+    there_is = Target.objects.create(metric="items", month="2026-02", value=5)
+    rows = check(csv_of("revenue,2026-02,,25000")).rows
+    for write in (
+        lambda: targets_save(rows, user=people[name]),
+        lambda: target_save(Target(metric="stops", month="2026-02", value=5), user=people[name]),
+        lambda: target_delete(there_is, user=people[name]),
+    ):
+        if may:
+            write()
+        else:
+            with pytest.raises(PermissionDenied):
+                write()
+    assert {t.metric for t in Target.objects.all()} == ({"revenue", "stops"} if may else {"items"})
 
 
 def test_the_list_asks_the_same_for_many_targets(as_, django_assert_max_num_queries):

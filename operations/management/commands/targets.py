@@ -16,7 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only check it and say what would change")
 
     def handle(self, *, file: Path, dry_run: bool, **options):
-        from analytics import target_files
+        from analytics import target_files, targets
 
         try:
             data = file.read_bytes()
@@ -26,5 +26,5 @@ class Command(BaseCommand):
         if found.faults:
             raise CommandError("\n".join(["Nothing was written.", *map(str, found.faults)]), returncode=2)
         if not dry_run:
-            target_files.save(found.rows)
+            targets.targets_save(found.rows, user=None)
         self.stdout.write(f"{'Would write' if dry_run else 'Written'}: {found.summary}.")
