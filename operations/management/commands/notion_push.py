@@ -18,10 +18,12 @@ class Command(BaseCommand):
     def handle(self, *, dry_run, **options):
         from etl.errors import MoonwalkError
         from operations import notion
+        from operations.management.bars import bar
         from operations.senders import Hopeless, TryAgain
 
         try:
-            done = _with_a_bar(dry_run)
+            with bar(counted=True) as tell:
+                done = notion.push(dry_run=dry_run, on_progress=lambda done, of, what: tell(done, what, of))
         except notion.NotSetUp as error:
             self._stop(str(error), 2)
         except TryAgain as error:
@@ -43,14 +45,12 @@ class Command(BaseCommand):
 
     def _table(self, done):
         """A line a thing that would be made or changed; how many are left as they are, in one."""
-        from rich.console import Console
         from rich.table import Table
 
+        from operations.management import bars
         from operations.notion_upkeep import LEFT
 
-        console = Console(file=sys.stdout if self.stdout._out is sys.stdout else self.stdout._out, highlight=False)
-        if not console.is_terminal:
-            console.width = 160  # a log file or another program: whole lines
+        console = bars.console(self.stdout._out)
         table = Table(box=None, pad_edge=False)
         for name in ("What", "Name", "Would be", "What of it"):
             table.add_column(name, no_wrap=name != "What of it")
@@ -64,19 +64,3 @@ class Command(BaseCommand):
             console.print(table)
         for what, count in left.items():
             console.print(f"{count} {what}{'s' if count > 1 else ''} left as they are.")
-
-
-def _with_a_bar(dry_run: bool):
-    """The push under a progress bar on stderr (on a terminal that moves)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from operations import notion
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("[dim]{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        return notion.push(
-            dry_run=dry_run,
-            on_progress=lambda done, of, what: bar.update(task, completed=done, total=of, description=what),
-        )

@@ -92,34 +92,21 @@ def _quietly(arguments: dict):
 
 
 def _with_a_bar(arguments: dict):
-    """The refresh under a progress bar on stderr (on a terminal that moves; in a log file it leaves one line)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
+    """The refresh under a progress bar on stderr, where that is a terminal."""
+    from operations.management.bars import bar
     from operations.refresh import refresh
 
-    columns = (
-        TextColumn("{task.fields[step]:<8}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=100, step="start")
-        return refresh(
-            **arguments, on_progress=lambda e: bar.update(task, completed=e.percent, step=e.step, description=e.message)
-        )
+    with bar() as tell:
+        return refresh(**arguments, on_progress=lambda e: tell(e.percent / 100, f"{e.step}: {e.message}"))
 
 
 def _report(run) -> None:
     """What happened, for a person: one table a refresh, then warnings, then one line that says how it ended."""
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160  # a log file or another program: whole lines
+    from operations.management import bars
+
+    console = bars.console()
     if run.state in ("published", "checked", "held"):
         console.print(_files_table(run.manifest))
         for line in _rejected(run.manifest.get("rejected", {})):

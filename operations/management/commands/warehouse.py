@@ -44,9 +44,9 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _list(self, house):
-        from rich.console import Console
         from rich.table import Table
 
+        from operations.management import bars
         from operations.models import RefreshRun
 
         builds = house.builds()
@@ -70,9 +70,7 @@ class Command(BaseCommand):
                 f"{build.size / 1e6:.1f}",
                 state,
             )
-        console = Console(highlight=False)
-        # Whole lines also where the output goes to a file or another program.
-        console.print(table) if console.is_terminal else Console(highlight=False, width=160).print(table)
+        bars.console().print(table)
 
     def _rollback(self, build_id):
         from operations.refresh import rollback
@@ -87,8 +85,7 @@ class Command(BaseCommand):
         )
 
     def _held(self):
-        from rich.console import Console
-
+        from operations.management import bars
         from operations.management.commands.refresh_data import moved_table
         from operations.models import RefreshRun
         from operations.refresh import why_not
@@ -98,9 +95,7 @@ class Command(BaseCommand):
             self.stdout.write("No build is held.")
             return
         self.stdout.write(f"Refresh {waits.pk} is held: build {waits.build_id}, exports of {waits.as_of}.")
-        console = Console(highlight=False)
-        console = console if console.is_terminal else Console(highlight=False, width=160)
-        console.print(moved_table(waits))
+        bars.console().print(moved_table(waits))
         self.stdout.write(
             why_not(waits)
             or f"`manage.py warehouse release {waits.pk}` publishes it, `... discard {waits.pk}` removes it."
