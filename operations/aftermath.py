@@ -22,6 +22,7 @@ State = RefreshRun.State
 FOLLOWED = (State.PUBLISHED, State.HELD, State.REFUSED, State.FAILED)
 OWED_FOR = timedelta(days=7)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
+LIMIT = timedelta(seconds=60)  # who began longer ago is dead: its task is stopped before that
 
 
 def after(run: RefreshRun) -> None:
@@ -47,18 +48,31 @@ def owed() -> QuerySet[RefreshRun]:
 
 
 def follow(run: RefreshRun) -> bool:
-    """Judge the alerts of an ended run and record what is to be delivered. Was all of it done? What failed is owed
-    again after a while, which grows with the run's age."""
+    """Judge the alerts of an ended run and record what is to be delivered. Was all of it done by this call? What failed
+    is owed again after a while, which grows with the run's age; so is what a process that died began."""
     if run.followed_up or run.is_under_way:
         return run.followed_up
+    if not _claim(run):
+        return False
     with current_run.told(run.pk):
         done = [_tried(step, run) for step in _steps(run)]  # each of them, whatever became of the others
     run.followed_up = all(done)
-    now = timezone.now()
-    wait = min(LONGEST_WAIT, max(FIRST_WAIT, (now - run.finished_at) / 2))
-    run.follow_at = None if run.followed_up else now + wait
-    RefreshRun.objects.filter(pk=run.pk).update(followed_up=run.followed_up, follow_at=run.follow_at)
+    run.follow_at = None if run.followed_up else timezone.now() + _wait(run)
+    unless_done = RefreshRun.objects.filter(pk=run.pk, followed_up=False)  # by who took this process for dead
+    unless_done.update(followed_up=run.followed_up, follow_at=run.follow_at)
     return run.followed_up
+
+
+def _claim(run: RefreshRun) -> bool:
+    """From now on it is this process's for LIMIT at least; False when somebody else was quicker."""
+    wait = LIMIT if run.follow_at is None else max(LIMIT, _wait(run))  # what kills its process comes ever more seldom
+    as_seen = RefreshRun.objects.filter(pk=run.pk, followed_up=False, follow_at=run.follow_at)
+    run.follow_at = timezone.now() + wait
+    return bool(as_seen.update(follow_at=run.follow_at))
+
+
+def _wait(run: RefreshRun) -> timedelta:
+    return min(LONGEST_WAIT, max(FIRST_WAIT, (timezone.now() - run.finished_at) / 2))
 
 
 def _steps(run: RefreshRun) -> list:

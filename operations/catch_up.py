@@ -81,6 +81,8 @@ def catch_up() -> None:
     while threading.main_thread().is_alive() and refresh.payments_waiting():
         try:
             refresh.include_payments()
+            if settings.REDIS_URL and (waited := refresh.waiting_run()):
+                refresh.ask(waited)  # its worker didn't wait for this
             return
         except RefreshBusy:
             if settings.REDIS_URL:

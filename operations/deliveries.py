@@ -17,10 +17,12 @@ from datetime import datetime, timedelta
 from traceback import format_tb
 
 from auditlog.context import disable_auditlog
+from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from analytics.access import may_whole
 from operations import audit, current_run, queue
 from operations.models import Delivery, RefreshRun
 from operations.senders import SENDERS, Hopeless, TryAgain
@@ -77,7 +79,7 @@ def _short(key: str) -> str:
 
 def _ask(row: Delivery) -> None:
     """Have the queue send it after the commit. Without one, or where it can't be reached, the next round does."""
-    transaction.on_commit(lambda: queue.send(TASK, pk=row.pk))
+    transaction.on_commit(lambda: queue.send(TASK, expires=queue.EXPIRES, pk=row.pk))
 
 
 def due() -> QuerySet[Delivery]:
@@ -116,8 +118,9 @@ def deliver_due(only: Iterable[int] | None = None, seconds: float = IN_PROCESS_S
 
 
 def resend(delivery: Delivery, user) -> Delivery:
-    """A person has it sent (again), whatever became of it. Refused while it is being sent, or without the right."""
-    if not user.has_perm("operations.change_delivery"):
+    """A person has it sent (again), whatever became of it. Refused while it is being sent, without the right, or
+    for who is kept to a store."""
+    if not may_whole(user, "operations.change_delivery"):
         raise Refused("You may not send messages again.")
     with audit.acting(user), transaction.atomic():
         row = Delivery.objects.select_for_update().get(pk=delivery.pk)
@@ -175,6 +178,8 @@ def _attempt(row: Delivery) -> None:
         _give_up(row, str(error))
     except TryAgain as error:
         _later(row, str(error), error.after, MOST_ATTEMPTS)
+    except SoftTimeLimitExceeded:  # the task's: the other side is slow, which passes
+        _later(row, "It took too long.", None, MOST_ATTEMPTS)
     except Exception as error:  # its text may hold anything: where in the code says enough
         log.error("delivery %s: %s\n%s", row.pk, type(error).__name__, "".join(format_tb(error.__traceback__)))
         _later(row, f"Unexpected: {type(error).__name__}.", None, MOST_SURPRISES)

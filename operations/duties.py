@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -27,11 +27,14 @@ from operations.models import Duty, RefreshRun
 
 log = logging.getLogger(__name__)
 
+TASK = "operations.duty"
 # A claim older than this is a dead process's: another one takes it over. A task is stopped before that.
 LIMIT = timedelta(seconds=60)
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=15), timedelta(minutes=5)
 JITTER = 0.2  # of the time until the next try, either way: not everybody comes back at the same moment
 KEPT_FOR = timedelta(days=400)
+MOST_DEATHS = 5  # processes that died of it, one after the other
+SWITCHED_OFF = "Its schedule was switched off or removed."
 State = Duty.State
 
 
@@ -105,13 +108,24 @@ def undone(now: datetime):
 
 
 def carry_out(duty: Duty, now: datetime | None = None) -> str | None:
-    """Do what is owed, unless it is done or somebody is at it; a sentence on what came of it, None: nothing to do."""
+    """Do what is owed, unless it is done or somebody is at it; a sentence on what came of it, None: nothing to do.
+
+    now: this very moment, from which the claim counts; a test's own.
+    """
+    from operations import schedules
+
     now = now or timezone.now()
     claimed = undone(now).filter(pk=duty.pk)
-    if not claimed.update(state=State.RUNNING, claimed_at=now, attempts=F("attempts") + 1):
+    died = Case(When(state=State.RUNNING, then=F("died") + 1), default=0)  # who had claimed it left no word
+    if not claimed.update(state=State.RUNNING, claimed_at=now, attempts=F("attempts") + 1, died=died):
         return None
     duty.refresh_from_db()
     spec = DUTIES[duty.name]
+    if not schedules.is_on(duty.name):
+        _end(duty, state=State.DONE, done_at=max(now, timezone.now()), outcome=SWITCHED_OFF)
+        return f"{spec.label}: let go. {SWITCHED_OFF}"
+    if duty.died >= MOST_DEATHS or duty.died and now >= duty.noticed_at + spec.patience:
+        return _give_up(duty, "Each time the process that was at it ended without a word.")
     log.info("duty %s of %s: attempt %s", duty.name, duty.due_at.isoformat(), duty.attempts)
     try:
         outcome = import_string(spec.does)(duty.due_at)
@@ -131,6 +145,10 @@ def _not_done(duty: Duty, error: Exception, now: datetime) -> str:
     if not isinstance(error, (NotYet, MoonwalkError)):  # where it happened; what it said may name a customer
         where = "".join(traceback.format_tb(error.__traceback__))
         log.error("duty %s failed: %s\n%s", duty.name, type(error).__name__, where)
+    return _give_up(duty, reason)
+
+
+def _give_up(duty: Duty, reason: str) -> str:
     with transaction.atomic():
         if _end(duty, state=State.FAILED, outcome=reason):
             _tell(duty, reason)
@@ -190,7 +208,7 @@ def refresh(due_at: datetime) -> str:
 
     asked = RefreshRun.objects.filter(trigger=RefreshRun.Trigger.SCHEDULE, started_at__gte=due_at).first()
     now = timezone.now()
-    name = watch.being_written(watch.look(Path(settings.EXPORTS_DIR)), now)
+    name = watch.being_written(watch.look(Path(settings.EXPORTS_DIR), now), now)
     if name and not asked and now - due_at < watch.PATIENCE:
         raise NotYet(f"{name} is still being written.", after=watch.SETTLED)
     run = asked or refresh.start(trigger=RefreshRun.Trigger.SCHEDULE)

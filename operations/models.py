@@ -797,6 +797,9 @@ class Duty(models.Model):
     noticed_at = models.DateTimeField("noticed", help_text="After an outage much later than it was due.")
     state = models.CharField("state", max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField("attempts", default=0)
+    died = models.PositiveSmallIntegerField(
+        "died", default=0, help_text="So many attempts in a row ended with their process, without a word."
+    )
     next_attempt_at = models.DateTimeField("next attempt")
     claimed_at = models.DateTimeField("last begun", null=True, blank=True)
     done_at = models.DateTimeField("done at", null=True, blank=True)

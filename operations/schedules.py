@@ -6,6 +6,7 @@ made, edited or switched on owes nothing from before.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,14 +14,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from celery.schedules import ParseException
 from django.apps import apps
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db.models.signals import pre_save
 from django.utils import timezone
 
-from analytics.access import store_of
+from analytics.access import require_whole
 from operations import duties
 
-TASK, TICK = "operations.duty", "operations.tick"
+log = logging.getLogger(__name__)
+
+TASK, TICK = duties.TASK, "operations.tick"
 TICK_SECONDS = 30
 TICK_NAME = "Look for what is left to do"
 EXPIRES = 600  # seconds: what the clock sent and nobody took up by then, a tick has done
@@ -134,8 +136,7 @@ def save(row, duty: str, rhythm: Rhythm, *, user):
     from operations import audit
 
     right = "add" if row.pk is None else "change"
-    if not user.has_perm(f"operations.{right}_schedule") or store_of(user) is not None:
-        raise PermissionDenied("Your account doesn't allow this.")
+    require_whole(user, f"operations.{right}_schedule")
     for name, value in _fields(duty, rhythm).items():
         setattr(row, name, value)
     if row.pk is None:
@@ -169,6 +170,13 @@ def _note_since(sender, instance, **kwargs) -> None:
         instance.start_time = instance.last_run_at = timezone.now()
 
 
+def count_from_now() -> None:
+    """What fell due before is owed no more: after a restore it would be told to everybody once more."""
+    task_model, now = apps.get_model("django_celery_beat", "PeriodicTask"), timezone.now()
+    task_model.objects.filter(task=TASK).update(start_time=now, last_run_at=now)
+    apps.get_model("django_celery_beat", "PeriodicTasks").update_changed()
+
+
 def duty_of(row) -> str:
     """The name of the duty that a schedule is for; "" when it names none that we know."""
     try:
@@ -199,8 +207,8 @@ def _moments(crontab, days: Iterable[date], backwards: bool = False) -> Iterator
     """The moments of these days at which a crontab's row is due, in UTC. ValueError for a rule that is none."""
     try:
         rule = crontab.schedule
-    except ParseException as error:
-        raise ValueError(str(error)) from error
+    except (ParseException, ValueError, KeyError) as error:
+        raise ValueError("Its rule can't be read.") from error
     for day in days:
         wanted = day.isoweekday() % 7 in rule.day_of_week and day.day in rule.day_of_month
         if wanted and day.month in rule.month_of_year:
@@ -211,18 +219,29 @@ def _moments(crontab, days: Iterable[date], backwards: bool = False) -> Iterator
 
 def owe(now: datetime) -> list[duties.Duty]:
     """The row of each schedule's latest due moment, made where there is none. Schedules that are off owe nothing."""
-    found = apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(task=TASK, enabled=True)
     rows = []
-    for schedule in found.select_related("crontab").order_by("pk"):
+    for schedule in _enabled().select_related("crontab").order_by("pk"):
         duty = duty_of(schedule)
-        due_at = last_due(schedule.crontab, now) if duty and schedule.crontab else None
+        try:
+            due_at = last_due(schedule.crontab, now) if duty and schedule.crontab else None
+        except ValueError as error:
+            log.error("schedule %s owes nothing: %s", schedule.pk, error)
+            continue
         if due_at and (schedule.start_time is None or due_at >= schedule.start_time):
             rows.append(duties.owe(duty, due_at, now))
     return rows
 
 
-def carry_out_latest(name: str, now: datetime | None = None) -> str:
+def is_on(duty: str) -> bool:
+    """Has a duty a schedule that is switched on?"""
+    return any(duty_of(schedule) == duty for schedule in _enabled())
+
+
+def _enabled():
+    return apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(task=TASK, enabled=True)
+
+
+def carry_out_latest(name: str) -> str:
     """Do what the schedules of a duty owe since their latest moment; what came of it."""
-    now = now or timezone.now()
-    said = [duties.carry_out(duty, now) for duty in owe(now) if duty.name == name]
+    said = [duties.carry_out(duty) for duty in owe(timezone.now()) if duty.name == name]
     return " ".join(filter(None, said)) or "Nothing is owed, or it is done."

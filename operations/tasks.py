@@ -29,14 +29,17 @@ def tick_task() -> list[str]:
 
 
 @shared_task(name="operations.duty", soft_time_limit=50, time_limit=60)
-def duty_task(name: str) -> str:
-    """What a schedule owes since its last moment."""
-    from operations import schedules
+def duty_task(name: str = "", pk: int | None = None) -> str:
+    """What a duty's schedules owe since their last moment (name: what the clock sends), or one row of it (pk)."""
+    from operations import duties, schedules
+    from operations.models import Duty
 
-    return schedules.carry_out_latest(name)
+    if pk is None:
+        return schedules.carry_out_latest(name)
+    return duties.carry_out(Duty.objects.get(pk=pk)) or "taken up before"
 
 
-@shared_task(name="operations.deliver", soft_time_limit=100, time_limit=120)
+@shared_task(name="operations.deliver", soft_time_limit=160, time_limit=180)
 def deliver_task(pk: int) -> None:
     """Send a delivery that was recorded."""
     from operations import deliveries
@@ -44,7 +47,7 @@ def deliver_task(pk: int) -> None:
     deliveries.deliver(pk)
 
 
-@shared_task(name="operations.follow", soft_time_limit=100, time_limit=120)
+@shared_task(name="operations.follow", soft_time_limit=50, time_limit=60)
 def follow_task(run_id: int) -> None:
     """The aftermath of an ended refresh: alerts judged, deliveries recorded."""
     from operations import aftermath

@@ -1,6 +1,8 @@
 """One round of everything that must happen by itself: what the rows say is undone and nobody does, is started.
 
-Celery beat asks for a round every 30 seconds; without Redis `manage.py tick` does one in process, for cron or by hand.
+Celery beat asks for a round every 30 seconds, which leaves the work to tasks of their own: each has its own time limit,
+and what takes long or dies holds up nothing else. Without Redis `manage.py tick` does it all in process, for cron or by
+hand.
 """
 
 import logging
@@ -13,12 +15,12 @@ from django.utils import timezone
 
 from operations import aftermath, catch_up, deliveries, duties, queue, refresh, schedules, watch
 from operations.lock import RefreshBusy, running
+from operations.models import RefreshRun
 
 log = logging.getLogger(__name__)
 
 LOST_AFTER = timedelta(seconds=20)  # a worker that is free takes a run up at once: its task is lost, or all are busy
 MOST_DELIVERIES = 50  # that one round asks for
-EXPIRES = 60  # seconds: by then another round has asked again
 
 
 def run(now: datetime | None = None) -> list[str]:
@@ -48,7 +50,10 @@ def dead_refreshes(now: datetime) -> list[str]:
 def due_duties(now: datetime) -> list[str]:
     """What schedules owe."""
     schedules.owe(now)
-    return [said for duty in duties.undone(now) if (said := duties.carry_out(duty, now))]
+    undone = duties.undone(now)
+    if settings.REDIS_URL:
+        return [f"{duties.DUTIES[duty.name].label}: asked for." for duty in undone if _ask(duties.TASK, pk=duty.pk)]
+    return [said for duty in undone if (said := duties.carry_out(duty))]
 
 
 def waiting_refresh(now: datetime) -> list[str]:
@@ -71,7 +76,12 @@ def exports_folder(now: datetime) -> list[str]:
 
 def what_follows(now: datetime) -> list[str]:
     """Alerts and messages of refreshes that ended."""
-    return [f"What follows refresh {ended.pk}: done." for ended in aftermath.owed() if aftermath.follow(ended)]
+    step, how = (_ask_to_follow, "asked for") if settings.REDIS_URL else (aftermath.follow, "done")
+    return [f"What follows refresh {ended.pk}: {how}." for ended in aftermath.owed() if step(ended)]
+
+
+def _ask_to_follow(ended: RefreshRun) -> bool:
+    return _ask(aftermath.TASK, run_id=ended.pk)
 
 
 def due_deliveries(now: datetime) -> list[str]:
@@ -79,10 +89,9 @@ def due_deliveries(now: datetime) -> list[str]:
     if not settings.REDIS_URL:
         sent = deliveries.deliver_due()
         return [f"Sent {_many(sent)}."] if sent else []
-    due = list(deliveries.due().values_list("pk", flat=True)[:MOST_DELIVERIES])
-    for pk in due:
-        queue.send(deliveries.TASK, expires=EXPIRES, pk=pk)
-    return [f"Asked for {_many(len(due))}."] if due else []
+    due = deliveries.due().values_list("pk", flat=True)[:MOST_DELIVERIES]
+    asked = sum(_ask(deliveries.TASK, pk=pk) for pk in due)
+    return [f"Asked for {_many(asked)}."] if asked else []
 
 
 def _many(messages: int) -> str:
@@ -94,10 +103,14 @@ def payments(now: datetime) -> list[str]:
     if not refresh.payments_waiting() or running():
         return []
     if settings.REDIS_URL:
-        queue.send(catch_up.TASK, expires=EXPIRES)
-        return ["Payments wait for the figures: asked for."]
+        return ["Payments wait for the figures: asked for."] if _ask(catch_up.TASK) else []
     refresh.include_payments()
     return ["Payments went into the figures."]
+
+
+def _ask(task: str, **arguments) -> bool:
+    """Ask the queue for what the next round would ask for again."""
+    return queue.send(task, expires=queue.EXPIRES, **arguments)
 
 
 STEPS = (dead_refreshes, due_duties, waiting_refresh, exports_folder, what_follows, due_deliveries, payments)

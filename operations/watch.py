@@ -25,9 +25,9 @@ AHEAD = timedelta(minutes=1)
 Look = dict[str, list[int]]
 
 
-def look(folder: Path) -> Look:
+def look(folder: Path, now: datetime) -> Look:
     """What lies in the folder: name -> [size in bytes, time of the last change in ns]. Only what may be an export, and
-    what a browser has not finished loading."""
+    what a browser is still loading: one that has not changed for PATIENCE was given up."""
     from etl.sources import SUFFIXES
 
     found: Look = {}
@@ -39,16 +39,23 @@ def look(folder: Path) -> Look:
             stat = path.stat()
         except OSError:  # gone, or renamed as it is whole
             continue
-        if path.is_file():
+        if path.is_file() and not (_unfinished(name, stat.st_size) and _age(stat.st_mtime_ns, now) > PATIENCE):
             found[path.name] = [stat.st_size, stat.st_mtime_ns]
     return found
+
+
+def _unfinished(name: str, size: int) -> bool:
+    return name.lower().endswith(UNFINISHED) or not size
+
+
+def _age(changed_ns: int, now: datetime) -> timedelta:
+    return now - datetime.fromtimestamp(changed_ns / 1e9, UTC)
 
 
 def being_written(seen: Look, now: datetime) -> str:
     """The name of a file that is not whole yet, by its name, its size or how lately it changed; "" when all are."""
     for name, (size, changed_ns) in seen.items():
-        age = now - datetime.fromtimestamp(changed_ns / 1e9, UTC)
-        if name.lower().endswith(UNFINISHED) or not size or -AHEAD < age < SETTLED:
+        if _unfinished(name, size) or -AHEAD < _age(changed_ns, now) < SETTLED:
             return name
     return ""
 
@@ -56,20 +63,21 @@ def being_written(seen: Look, now: datetime) -> str:
 def watch(now: datetime) -> list[str]:
     """Look at the exports folder; start a refresh when there is a new set in it. A sentence on what was done."""
     folder = Path(settings.EXPORTS_DIR)
-    seen = look(folder)
+    seen = look(folder, now)
     row, _ = FolderWatch.objects.get_or_create(pk=1)
     if not seen or seen == row.tried:
         return []
     if seen != row.seen or row.seen_at is None:
         FolderWatch.objects.filter(pk=1).update(seen=seen, seen_at=now)
         return []
-    if now - row.seen_at < SETTLED or being_written(seen, now):
+    unchanged = now - row.seen_at
+    if unchanged < SETTLED or unchanged < PATIENCE and being_written(seen, now):
         return []
     try:
         hashes, missing = _examined(folder)
     except ExportError as error:
         hashes, missing = {}, str(error)
-    if look(folder) != seen:
+    if look(folder, now) != seen:
         return []
     if hashes and hashes in (row.hashes, _live()):
         _done_with(seen, hashes)

@@ -113,6 +113,12 @@ def no_refresh_by_itself(monkeypatch) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
+def a_queue_that_was_away_is_asked_again(monkeypatch) -> None:
+    """Whatever the test before met with."""
+    monkeypatch.setattr("operations.queue._away_until", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def nothing_follows(monkeypatch) -> list[int]:
     """A refresh in a test judges no alerts and sends nothing behind its back; the runs that ended are in the list. What
     follows: tests/operations/test_aftermath.py."""

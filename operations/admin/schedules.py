@@ -25,8 +25,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from analytics.access import store_of
-from analytics.admin_lists import Cell, ListAdmin, link, moment, tag, values_filter
+from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, tag, values_filter
 from analytics.tables import Column
 from operations import schedules
 from operations.admin.shared import LATEST, History, ServiceAdmin, admin_url
@@ -122,24 +121,8 @@ def check_rule(rule: str) -> None:
             raise ValidationError(f"“{part}” can't be read: write *, a number, or numbers with commas.") from None
 
 
-class OfTheHouse:
-    """For a ModelAdmin of rows that are nobody's who is kept to a store."""
-
-    def has_view_permission(self, request, obj=None):
-        return super().has_view_permission(request, obj) and store_of(request.user) is None
-
-    def has_add_permission(self, request):
-        return super().has_add_permission(request) and store_of(request.user) is None
-
-    def has_change_permission(self, request, obj=None):
-        return super().has_change_permission(request, obj) and store_of(request.user) is None
-
-    def has_delete_permission(self, request, obj=None):
-        return super().has_delete_permission(request, obj) and store_of(request.user) is None
-
-
 @admin.register(Schedule)
-class ScheduleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
+class ScheduleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
     form = ScheduleForm
     list_display = ("what", "when", "switched", "last", "next")
     list_filter = (("enabled", BooleanRadioFilter),)
@@ -158,7 +141,7 @@ class ScheduleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
         Cell(Column("on", "Switched on", "boolean"), lambda s: s.enabled),
         Cell(Column("last", "Last"), lambda s: moment(s._last.due_at) if s._last else None),
         Cell(Column("outcome", "What came of it"), lambda s: s._last.outcome if s._last else None),
-        Cell(Column("next", "Next"), lambda s: moment(s._next)),
+        Cell(Column("next", "Next"), lambda s: s._next),
     )
 
     def get_queryset(self, request):
@@ -185,7 +168,10 @@ class ScheduleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
         now = timezone.now()
         for row in rows:
             row._last = last.get(schedules.duty_of(row))
-            row._next = schedules.next_due(row.crontab, now) if row.enabled and row.crontab else None
+            try:
+                row._next = moment(schedules.next_due(row.crontab, now) if row.enabled and row.crontab else None)
+            except ValueError as error:
+                row._next = str(error)
 
     def delete_queryset(self, request, queryset):
         for row in queryset:
@@ -227,7 +213,7 @@ class ScheduleAdmin(OfTheHouse, ServiceAdmin, ListAdmin):
 
     @display(description="next due")
     def next(self, schedule):
-        return moment(schedule._next) or "–"
+        return schedule._next or "–"
 
     @display(description="what it does")
     def about(self, schedule):
@@ -241,7 +227,7 @@ def _state(duty: Duty) -> str:
 
 
 @admin.register(Duty)
-class DutyAdmin(OfTheHouse, ListAdmin):
+class DutyAdmin(HiddenFromStores, ListAdmin):
     """What was due, read-only."""
 
     list_display = ("due", "what", "how_it_went", "attempts", "outcome")

@@ -97,6 +97,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("attempts", models.PositiveSmallIntegerField(default=0, verbose_name="attempts")),
+                (
+                    "died",
+                    models.PositiveSmallIntegerField(
+                        default=0,
+                        help_text="So many attempts in a row ended with their process, without a word.",
+                        verbose_name="died",
+                    ),
+                ),
                 ("next_attempt_at", models.DateTimeField(verbose_name="next attempt")),
                 ("claimed_at", models.DateTimeField(blank=True, null=True, verbose_name="last begun")),
                 ("done_at", models.DateTimeField(blank=True, null=True, verbose_name="done at")),

@@ -124,9 +124,37 @@ def test_a_process_that_dies_in_the_middle_leaves_the_rest_to_the_next_and_nothi
         aftermath.follow(run)
     assert Delivery.objects.count() == 1, "the alert was recorded"
     deliveries.deliver_due()
+    assert not aftermath.owed(), "what may be alive is let be for a minute"
+    seconds = (RefreshRun.objects.get().follow_at - timezone.now()).total_seconds()
+    assert 55 < seconds <= 60
+    RefreshRun.objects.update(follow_at=timezone.now())
     assert aftermath.follow(aftermath.owed().get())
     deliveries.deliver_due()
     assert len(mail_sink.mails) == Delivery.objects.count() == 1
+
+
+def test_of_two_at_once_one_does_it(asked, monkeypatch):
+    """The task of a refresh's end and that of a tick."""
+    run = ended()
+    twice = RefreshRun.objects.get()
+    monkeypatch.setattr(notion, "after", lambda run: asked.append(aftermath.follow(twice)))
+    assert aftermath.follow(run)
+    assert asked == [("alerts", run.pk), False]
+
+
+def test_what_kills_its_process_comes_ever_more_seldom(asked, monkeypatch):
+    def died(run):
+        raise SystemExit
+
+    monkeypatch.setattr(alerts, "judge", died)
+    ended(minutes_ago=10 * 60)
+    waits = []
+    for _ in range(2):
+        RefreshRun.objects.exclude(follow_at=None).update(follow_at=timezone.now())
+        with pytest.raises(SystemExit):
+            aftermath.follow(aftermath.owed().get())
+        waits.append(round((RefreshRun.objects.get().follow_at - timezone.now()).total_seconds() / 60))
+    assert waits == [1, 60]
 
 
 # --- Right away ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 from auditlog.models import LogEntry
+from billiard.exceptions import SoftTimeLimitExceeded
 from django.core import mail
 from django.utils import timezone
 
@@ -87,6 +88,27 @@ def test_a_queue_that_is_down_loses_nothing(settings, monkeypatch, django_captur
     with django_capture_on_commit_callbacks(execute=True):
         row = an_email()
     assert list(deliveries.due()) == [row]
+
+
+def test_a_queue_that_is_away_is_asked_once_for_many(settings, monkeypatch, django_capture_on_commit_callbacks):
+    """Each would wait for it, and so would the person who pressed the button."""
+    asked = []
+
+    def down(*args, **kwargs):
+        asked.append(kwargs["expires"])
+        raise ConnectionError
+
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr("moonwalk.celery.app.send_task", down)
+    with django_capture_on_commit_callbacks(execute=True):
+        for number in range(3):
+            an_email(f"alert:{number}")
+    assert asked == [60], "and nobody does it later than the next tick asks"
+    assert deliveries.due().count() == 3
+    monkeypatch.setattr("operations.queue._away_until", 0.0)  # a few seconds later
+    with django_capture_on_commit_callbacks(execute=True):
+        an_email("alert:3")
+    assert len(asked) == 2
 
 
 # --- E-mail ----------------------------------------------------------------------------------------------------------
@@ -285,6 +307,19 @@ def test_what_nobody_foresaw_is_tried_twelve_times_and_keeps_its_words_to_itself
     assert sent(row).state == State.FAILED and row.attempts == 12
     assert row.last_error == "Unexpected: ZeroDivisionError."
     assert "layla" not in caplog.text
+
+
+def test_a_time_limit_is_no_surprise(monkeypatch):
+    """A slow Notion: two days it is tried, as with all that passes."""
+
+    def slow(row):
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setitem(deliveries.SENDERS, "slack", slow)
+    row = a_slack()
+    Delivery.objects.update(attempts=deliveries.MOST_SURPRISES)
+    row = sent(row)
+    assert (row.state, row.last_error) == (State.WAITING, "It took too long.")
 
 
 def test_one_whose_moment_has_not_come_is_left_alone(mail_sink):

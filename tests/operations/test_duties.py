@@ -6,6 +6,7 @@ from threading import Thread
 import pytest
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 from redis.exceptions import ConnectionError as RedisAway
 
 from etl.errors import ExportError
@@ -77,6 +78,58 @@ def test_what_a_dead_process_began_is_taken_over_after_its_time_limit(does):
     assert duties.carry_out(row, DUE + duties.LIMIT) is None
     assert duties.carry_out(row, DUE + duties.LIMIT + timedelta(seconds=1)) == "Check promises: Done."
     assert (len(called), Duty.objects.get().attempts) == (1, 2)
+
+
+def test_what_kills_its_process_is_given_up_after_five_and_management_hears_of_it(does, people):
+    """A machine with too little memory: no exception says so."""
+    people["layla"].email = "layla@example.com"
+    people["layla"].save()
+
+    def dies():
+        raise SystemExit
+
+    called, row, now = does(dies), duty(), DUE
+    for _ in range(5):
+        with pytest.raises(SystemExit):
+            duties.carry_out(row, now)
+        now += timedelta(seconds=61)
+    words = "Each time the process that was at it ended without a word."
+    assert duties.carry_out(row, now) == f"Check promises: given up. {words}"
+    assert (len(called), Duty.objects.get().state) == (5, State.FAILED)
+    assert words in Delivery.objects.get().content["text"]
+
+
+def test_deaths_count_in_a_row_alone(does):
+    """A report that waited for its figures for days isn't given up for one worker that was stopped."""
+    does("Done.")
+    row = duty()
+    Duty.objects.update(state=State.RUNNING, claimed_at=DUE, attempts=800, died=3)
+    does(raising(duties.NotYet("The week is not over.")))
+    duties.carry_out(row, DUE + timedelta(minutes=2))
+    assert (Duty.objects.get().state, Duty.objects.get().died) == (State.WAITING, 4)
+    does("Done.")
+    duties.carry_out(row, Duty.objects.get().next_attempt_at)
+    assert (Duty.objects.get().state, Duty.objects.get().died) == (State.DONE, 0)
+
+
+def test_nobody_takes_over_what_nobody_wants_any_more(does):
+    called, row = does("Done."), duty()
+    Duty.objects.update(state=State.RUNNING, claimed_at=DUE, attempts=1)
+    assert "given up" in duties.carry_out(row, DUE + duties.DUTIES["promises"].patience)
+    assert (called, Duty.objects.get().state) == ([], State.FAILED)
+
+
+@pytest.mark.parametrize("how", ["off", "removed"])
+def test_what_a_schedule_owed_is_let_go_with_it(does, how):
+    called, row = does(raising(duties.NotYet("The figures end on 26 Feb 2026."))), duty()
+    duties.carry_out(row, DUE)
+    schedule = PeriodicTask.objects.filter(name="Check promises")
+    schedule.delete() if how == "removed" else schedule.update(enabled=False)
+    later = Duty.objects.get().next_attempt_at
+    words = "Its schedule was switched off or removed."
+    assert duties.carry_out(row, later) == f"Check promises: let go. {words}"
+    assert (len(called), Duty.objects.get().state, Duty.objects.get().outcome) == (1, State.DONE, words)
+    assert not Delivery.objects.exists()
 
 
 def test_who_was_taken_for_dead_writes_no_end(does):

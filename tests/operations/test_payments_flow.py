@@ -339,6 +339,24 @@ def test_a_refresh_waits_for_a_rebuild_for_payments_but_for_no_other(live, folde
 
 
 @pytest.mark.sqlite_suffices
+def test_a_worker_does_not_wait_but_the_run_does(live, people, folder, settings, monkeypatch, pay):
+    """The payments' end asks for it: its process is free for ticks and messages meanwhile."""
+    asked = []
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr("operations.queue.send", lambda task, **what: asked.append((task, what)) or True)
+    exports.write(folder, day="2026-03-06")
+    held = under_way("payments")
+    waits = refresh.start(user=people["root"])
+    monkeypatch.setattr(refresh.time, "sleep", lambda seconds: pytest.fail("it waits"))
+    assert refresh.run_queued(waits.pk).state == State.QUEUED
+    held.__exit__()
+    pay("M-00102", "5.00")
+    catch_up.catch_up()
+    assert asked == [("operations.refresh", {"run_id": waits.pk})] * 2
+    assert refresh.run_queued(waits.pk).state == State.PUBLISHED
+
+
+@pytest.mark.sqlite_suffices
 def test_the_button_is_not_told_to_wait_for_a_payment(live, people, monkeypatch):
     monkeypatch.setattr(refresh, "_run_in_thread", lambda run_id: None)
     held = under_way("payments")

@@ -184,6 +184,18 @@ def test_one_that_is_off_or_names_nothing_we_know_owes_nothing(monthly):
     assert owed() == []
 
 
+def test_a_rule_that_cannot_be_read_stops_no_other(monthly, as_, caplog):
+    """Written by hand: the form lets none through."""
+    broken = CrontabSchedule.objects.create(minute="0", hour="x", timezone="Asia/Dubai")
+    kwargs = '{"name": "refresh"}'
+    first = PeriodicTask.objects.create(name="A", task=schedules.TASK, kwargs=kwargs, crontab=broken)
+    PeriodicTask.objects.filter(pk=monthly.pk).update(id=first.pk + 1)
+    schedules.owe(at("2026-02-01 07:00"))
+    assert owed() == [("monthly report", "2026-02-01 07:00")]
+    assert f"schedule {first.pk} owes nothing" in caplog.text
+    assert "Its rule can&#x27;t be read." in as_("layla").get(url()).content.decode()
+
+
 # --- In the admin ----------------------------------------------------------------------------------------------------
 
 

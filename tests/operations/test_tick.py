@@ -1,6 +1,7 @@
 """The tick: whatever the rows say is undone and nobody does, is started; what is broken holds up nothing else."""
 
 import io
+import logging
 import os
 from datetime import timedelta
 from uuid import uuid4
@@ -11,7 +12,7 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from operations import duties, queue, refresh, services, tick
+from operations import duties, queue, refresh, services, tasks, tick
 from operations.lock import Lock
 from operations.models import Delivery, Duty, RefreshLock, RefreshRun
 from tests.operations import exports
@@ -191,6 +192,41 @@ def test_deliveries_that_wait_are_asked_for(folder, sent):
     assert sent == [("operations.deliver", {"pk": row.pk})]
 
 
+def test_with_redis_a_round_only_asks(folder, sent, monkeypatch):
+    """Each has a time limit of its own: what takes long, or dies, holds up nothing else."""
+    duty = duties.owe("promises", timezone.now())
+    ended = services.run_open(trigger="schedule")
+    services.run_mark_failed(ended, error="No.")
+    monkeypatch.setattr("operations.promises.remind", lambda due_at: pytest.fail("in the round itself"))
+    monkeypatch.setattr(tick.aftermath, "follow", lambda run: pytest.fail("in the round itself"))
+    assert tick.run() == ["Check promises: asked for.", f"What follows refresh {ended.pk}: asked for."]
+    assert sent == [("operations.duty", {"pk": duty.pk}), ("operations.follow", {"run_id": ended.pk})]
+
+
+def test_the_task_of_a_round_does_the_duty_it_names(monkeypatch):
+    monkeypatch.setattr("operations.promises.remind", lambda due_at: "Nothing is due.")
+    duty, other = (duties.owe("promises", timezone.now() - timedelta(days=days)) for days in (2, 1))
+    assert tasks.duty_task(pk=duty.pk) == "Check promises: Nothing is due."
+    assert tasks.duty_task(pk=duty.pk) == "taken up before"
+    other.refresh_from_db()
+    assert other.state == Duty.State.WAITING
+
+
+def test_a_round_that_began_long_ago_claims_from_now(folder, monkeypatch):
+    """Its first step was slow: the next round must not take for dead what it is at."""
+    duty, took_over = duties.owe("promises", timezone.now() - timedelta(hours=1)), []
+
+    def remind(due_at):
+        took_over.append(duties.carry_out(duty))
+        return "Nothing is due."
+
+    Duty.objects.update(next_attempt_at=duty.due_at)
+    monkeypatch.setattr("operations.promises.remind", remind)
+    tick.run(timezone.now() - timedelta(seconds=61))
+    assert took_over == [None]
+    assert Duty.objects.get().state == Duty.State.DONE
+
+
 def test_a_broken_part_holds_up_none_of_the_others(folder, monkeypatch, caplog):
     def broken(now):
         raise KeyError(exports.CUSTOMERS[1])
@@ -212,6 +248,16 @@ def test_without_the_database_the_round_ends(monkeypatch):
         tick.run()
 
 
+@pytest.fixture
+def loud():
+    """The command quiets its process's log, which here is the other tests' too."""
+    log = logging.getLogger("operations")
+    level = log.level
+    yield
+    log.setLevel(level)
+
+
+@pytest.mark.usefixtures("loud")
 def test_the_command_says_in_a_line_each_what_it_did(folder):
     def command() -> str:
         out = io.StringIO()

@@ -114,6 +114,38 @@ def test_an_empty_file_is_one_that_has_only_just_begun(live):
     assert rounds(0, 60) == []
 
 
+@pytest.mark.parametrize(("name", "content"), [("Unconfirmed 4711.crdownload", b"Order ID,"),
+                                               ("CC-Orders-2026-02-01.csv", b"")])  # fmt: skip
+def test_what_nobody_finished_long_ago_holds_nothing_up(live, name, content):
+    """A download that was broken off, a file that never got its rows: left over, and new exports come every day."""
+    (live / name).write_bytes(content)
+    written(live, -16 * 60, only="")
+    made = exports.write(live.parent / "made", orders=CHANGED, day="2026-03-06")
+    for path in made.iterdir():
+        path.rename(live / path.name)
+    for path in live.glob("*-2026-03-06.csv"):
+        written(live, only=path.name)
+    assert len(rounds(0, 30)) == 1
+
+
+def test_what_is_never_finished_is_waited_for_a_quarter_of_an_hour(live):
+    exports.write(live, orders=CHANGED, day="2026-03-06")
+    (live / "Unconfirmed 4711.crdownload").write_bytes(b"Order ID,")
+    written(live, only="")
+    assert rounds(0, 30, 890) == []
+    assert len(rounds(930, 960)) == 1
+
+
+def test_an_export_that_stays_empty_is_refused_with_a_sentence(live):
+    exports.write(live, orders=CHANGED, day="2026-03-06")
+    (live / "CC-Items-2026-03-06.csv").write_bytes(b"")
+    written(live)
+    assert rounds(0, 890) == []
+    (said,) = rounds(930, 960, 1900, 1960)
+    assert "CC-Items-2026-03-06.csv" in said
+    assert rounds(2000, 7200) == []
+
+
 def test_a_clock_that_is_ahead_holds_nothing_up(live):
     """A file server whose clock is an hour fast: that nothing changed between two looks is enough."""
     exports.write(live, orders=CHANGED, day="2026-03-06")
@@ -130,7 +162,7 @@ def test_the_live_figures_own_files_start_nothing(live):
     (live / "CC-Orders-2026-03-05.csv").rename(live / "CC-Orders-2026-03-05 (1).csv")
     assert rounds(130, 160, 190) == []
     assert not asked()
-    assert FolderWatch.objects.get().tried == watch.look(live)
+    assert FolderWatch.objects.get().tried == watch.look(live, WRITTEN)
 
 
 def test_some_other_file_beside_them_starts_nothing(live):
