@@ -99,6 +99,7 @@ SECRET_KEY = env("SECRET_KEY") or _kept_secret_key(DATA_DIR)
 SECRET_KEY_IS_KEPT = bool(env("SECRET_KEY")) or (DATA_DIR / "secret_key").is_file()
 ALLOWED_HOSTS = env("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env("CSRF_TRUSTED_ORIGINS")
+CSRF_FAILURE_VIEW = "moonwalk.urls.form_out_of_date"
 HTTPS = env("MOONWALK_HTTPS")
 SHARE_ORIGINS = env("MOONWALK_SHARE_ORIGINS")
 API_RATE = env("MOONWALK_API_RATE")

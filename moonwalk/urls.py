@@ -3,7 +3,9 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.http import Http404
+from django.shortcuts import render
 from django.urls import include, path
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from moonwalk import health
 from operations import customer_page
@@ -12,6 +14,13 @@ from operations import customer_page
 def gone(request):
     """django-plotly-dash's add_stateless_apps: it writes to the database on a GET and lies outside view_decorator."""
     raise Http404
+
+
+def form_out_of_date(request, reason=""):
+    """The answer to a form without a valid token (CSRF_FAILURE_VIEW): of a page opened before the last sign-in, mostly."""
+    came_from = request.META.get("HTTP_REFERER", "")
+    ours = url_has_allowed_host_and_scheme(came_from, {request.get_host()}) and "/login/" not in came_from
+    return render(request, "403_csrf.html", {"back": came_from if ours else "/"}, status=403)
 
 
 urlpatterns = [

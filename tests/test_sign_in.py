@@ -64,3 +64,18 @@ def test_no_password_is_kept_and_no_name_logged(people, caplog):
     assert "a-secret-typed-here" not in kept
     assert settings.LOGGING["loggers"]["axes"]["level"] == "ERROR"
     assert "layla" not in caplog.text
+
+
+def test_a_form_of_before_the_last_sign_in_is_answered_in_the_houses_words(people):
+    """Opened in one tab; signed out and in again in another; pressed in the first."""
+    client = Client(enforce_csrf_checks=True)
+    came_from = {"HTTP_REFERER": "http://testserver/operations/upload/"}
+    answer = client.post("/logout/", **came_from)
+    assert (answer.status_code, b"Sign in</a>" in answer.content) == (403, True)
+    assert b"/login/?next=http%3A%2F%2Ftestserver%2Foperations%2Fupload%2F" in answer.content
+    client.force_login(people["layla"])
+    answer = client.post("/logout/", **came_from)
+    assert b"Nothing was done" in answer.content
+    assert b'href="http://testserver/operations/upload/">Load the page again' in answer.content
+    elsewhere = client.post("/logout/", HTTP_REFERER="http://elsewhere.example/")
+    assert (elsewhere.status_code, b"elsewhere" in elsewhere.content) == (403, False)
