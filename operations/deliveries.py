@@ -21,18 +21,21 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from analytics.access import may_whole
 from operations import audit, current_run, queue
 from operations.models import Delivery, RefreshRun
-from operations.senders import SENDERS, Hopeless, TryAgain
 from operations.services import Refused
-
-__all__ = ["SENDERS", "Hopeless", "TryAgain", "deliver", "deliver_due", "due", "prune", "record", "resend"]
+from operations.transports import Hopeless, TryAgain
 
 log = logging.getLogger(__name__)
 
 TASK = "operations.deliver"
+SENDERS = {  # what is called with the delivery; raises TryAgain, Hopeless
+    Delivery.Kind.MAIL: "operations.transports.by_mail", Delivery.Kind.SLACK: "operations.transports.by_slack",
+    Delivery.Kind.NOTION: "operations.notion.send",
+}  # fmt: skip
 State = Delivery.State
 CLAIM_SECONDS = 40  # without a sign of life for so long a claim is a dead worker's
 BEAT_SECONDS = 10
@@ -173,7 +176,7 @@ def _attempt(row: Delivery) -> None:
     """Send what this process has claimed, and write down how it went."""
     try:
         with _alive(row):
-            SENDERS[row.kind](row)
+            import_string(SENDERS[row.kind])(row)
     except Hopeless as error:
         _give_up(row, str(error))
     except TryAgain as error:

@@ -31,7 +31,7 @@ from operations import deliveries
 from operations.models import Delivery, NotionObject, RefreshRun
 from operations.notion_api import Api, Invalid, Missing
 from operations.notion_upkeep import LEFT, TITLE, Block, Piece, Row, Slot, Upkeep
-from operations.senders import Hopeless, TryAgain, address_of
+from operations.transports import Hopeless, TryAgain, address_of
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from notion_client import Client
 from notion_client.errors import HTTPResponseError, RequestTimeoutError
 
-from operations.senders import Hopeless, TryAgain, seconds_to_wait
+from operations.transports import Hopeless, TryAgain, seconds_to_wait
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from operations.models import NotionObject
 from operations.notion_api import PAGE, Api, Invalid, Missing
-from operations.senders import Hopeless
+from operations.transports import Hopeless
 
 MADE, CHANGED, RESTORED, LEFT = "new", "changed", "restored", "unchanged"
 DATABASE = "Moonwalk KPIs"

@@ -20,8 +20,8 @@ from operations import audience
 from operations.models import Customer, Duty
 from operations.money import NOTHING, Promise
 from operations.receivables import BUSINESS, ME, Debt, debts
-from operations.senders import address_of
 from operations.standing import last_promises
+from operations.transports import address_of
 from operations.worklist import money
 
 NAME = "promises"  # of the duty

@@ -30,7 +30,7 @@ from django.utils.formats import date_format
 from analytics.access import can_see
 from analytics.business import business
 from etl.errors import MoonwalkError
-from operations import audit, senders
+from operations import audit, transports
 from operations.models import (
     CONTACT,
     CORRECTABLE,
@@ -750,8 +750,8 @@ def message_send(
     for attachment in attachments:
         mail.attach(*attachment)
     try:
-        senders.post(mail)
-    except (senders.TryAgain, senders.Hopeless) as error:
+        transports.post(mail)
+    except (transports.TryAgain, transports.Hopeless) as error:
         return _message_ended(message, user, Message.State.FAILED, str(error))
     except Exception as error:  # whatever nobody foresaw: its type alone, its text may hold addresses
         return _message_ended(message, user, Message.State.FAILED, f"Unexpected: {type(error).__name__}.")

@@ -21,7 +21,7 @@ from analytics.access import may_whole
 from analytics.admin_lists import Cell, ListAdmin, link, moment
 from analytics.formats import many
 from analytics.tables import Column
-from operations import alerts, deliveries, senders
+from operations import alerts, deliveries, transports
 from operations.admin.shared import admin_url, delivery_tag
 from operations.admin.trail import trail
 from operations.models import Delivery, RefreshRun
@@ -219,5 +219,5 @@ class DeliveryAdmin(ListAdmin):
     @display(description="words")
     def says(self, delivery):
         said = delivery.content
-        context = {"said": said, "lines": senders.pairs(said.get("lines", ()))}
+        context = {"said": said, "lines": transports.pairs(said.get("lines", ()))}
         return render_to_string("admin/operations/delivery/says.html", context)

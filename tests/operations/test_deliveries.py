@@ -12,7 +12,7 @@ from django.core import mail
 from django.utils import timezone
 
 from etl.errors import MoonwalkError
-from operations import deliveries, senders
+from operations import deliveries, transports
 from operations.models import Delivery
 from operations.services import Refused
 from tests.conftest import wait_for
@@ -124,7 +124,7 @@ def test_an_email_arrives_at_one_person_in_words_and_as_a_page(mail_sink, settin
     assert found.to == ("layla@example.com",)
     assert found.message["To"] == "layla@example.com" and found.message["Subject"] == "Revenue is below 100,000"
     assert found.message["From"] == "Moon Walk <figures@example.com>"
-    assert found.message["Message-ID"] == senders.message_id(row)
+    assert found.message["Message-ID"] == transports.message_id(row)
     assert found.message["Message-ID"].endswith("@example.com>")
     assert found.message["Auto-Submitted"] == "auto-generated"
     assert "January 2026: Dhs 98,500." in found.text and "By store\nMoon Walk: Dhs 60,000\nHielo <new>" in found.text
@@ -211,7 +211,7 @@ def test_a_message_arrives_in_slack_with_its_three_signs_escaped(webhook, settin
 
 
 def test_a_long_message_is_cut_before_slack_folds_it_away():
-    text = senders.slack_text("&" * 5000)
+    text = transports.slack_text("&" * 5000)
     assert text == "&amp;" * 2999 + "…"
 
 
@@ -231,13 +231,13 @@ def test_a_long_message_is_cut_before_slack_folds_it_away():
 )  # fmt: skip
 def test_what_a_webhook_says_decides_whether_it_is_tried_again(webhook, monkeypatch, caplog, order, state, said):
     caplog.set_level(logging.WARNING)
-    monkeypatch.setattr(senders, "SLACK_SECONDS", 0.4)
+    monkeypatch.setattr(transports, "SLACK_SECONDS", 0.4)
     webhook.will(order)
     row = sent(a_slack())
     assert (row.state, row.last_error) == (state, said)
     assert webhook.PATH not in caplog.text
     if state == State.WAITING:
-        monkeypatch.setattr(senders, "SLACK_SECONDS", 10)
+        monkeypatch.setattr(transports, "SLACK_SECONDS", 10)
         assert sent(row).state == State.SENT
 
 
@@ -266,7 +266,7 @@ def test_a_wait_that_the_other_side_asks_for_is_kept(webhook):
 
 @pytest.mark.parametrize(("header", "seconds"), [(None, None), ("", None), ("soon", None), ("-5", 0), ("2.5", 2.5)])
 def test_retry_after_in_all_its_forms(header, seconds):
-    assert senders.seconds_to_wait(header) == seconds
+    assert transports.seconds_to_wait(header) == seconds
 
 
 # --- Again, and given up ---------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_what_nobody_foresaw_is_tried_twelve_times_and_keeps_its_words_to_itself
     def broken(delivery):
         raise ZeroDivisionError(delivery.recipient)
 
-    monkeypatch.setitem(deliveries.SENDERS, "mail", broken)
+    monkeypatch.setattr(transports, "by_mail", broken)
     row = an_email()
     for _ in range(11):
         assert sent(row).state == State.WAITING
@@ -315,7 +315,7 @@ def test_a_time_limit_is_no_surprise(monkeypatch):
     def slow(row):
         raise SoftTimeLimitExceeded
 
-    monkeypatch.setitem(deliveries.SENDERS, "slack", slow)
+    monkeypatch.setattr(transports, "by_slack", slow)
     row = a_slack()
     Delivery.objects.update(attempts=deliveries.MOST_SURPRISES)
     row = sent(row)
@@ -426,7 +426,7 @@ def test_a_round_ends_when_its_time_is_up(webhook):
 def test_what_was_given_up_is_sent_again_as_the_same_and_the_trail_says_by_whom(mail_sink, people):
     mail_sink.will("554 No")
     row = sent(an_email())
-    message_id = senders.message_id(row)
+    message_id = transports.message_id(row)
     deliveries.resend(row, people["root"])
     row.refresh_from_db()
     assert (row.state, row.attempts, row.last_error) == (State.WAITING, 0, "")

@@ -16,9 +16,9 @@ from operations import services
 from operations.models import Customer, FollowUp, Level, Message, MessageTemplate, Order
 from operations.money import Promise
 from operations.scope import follow_ups_for, messages_for
-from operations.senders import NO_MAIL_SERVER
 from operations.services import Refused
 from operations.standing import last_promises, standings
+from operations.transports import NO_MAIL_SERVER
 from tests.operations import books
 from tests.operations.books import paying
 
@@ -472,7 +472,7 @@ def test_an_e_mail_is_on_record_before_it_leaves(dana, monkeypatch):
         assert Message.objects.get().state == "sending"
         raise SystemExit
 
-    monkeypatch.setattr("operations.senders.post", die)
+    monkeypatch.setattr("operations.transports.post", die)
     with pytest.raises(SystemExit):
         send(dana, request_key=key)
     monkeypatch.undo()

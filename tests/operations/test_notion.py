@@ -17,8 +17,8 @@ from analytics import queries
 from operations import deliveries, notion, notion_api, notion_upkeep
 from operations.models import Delivery, NotionObject, RefreshRun
 from operations.notion_upkeep import CHANGED, LEFT, MADE, RESTORED, Block, Piece, Row, Slot, Upkeep
-from operations.senders import Hopeless, TryAgain
 from operations.tasks import deliver_task
+from operations.transports import Hopeless, TryAgain
 from tests import fake_notion
 from tests.conftest import GOLDEN, wait_for
 from tests.fake_notion import DONE_500, HALF_AN_ANSWER, LOSE_ANSWER, LOSE_REQUEST, FakeNotion

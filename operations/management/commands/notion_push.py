@@ -19,7 +19,7 @@ class Command(BaseCommand):
         from etl.errors import MoonwalkError
         from operations import notion
         from operations.management.bars import bar
-        from operations.senders import Hopeless, TryAgain
+        from operations.transports import Hopeless, TryAgain
 
         try:
             with bar(counted=True) as tell:

@@ -6,7 +6,7 @@ the webhook's own address is a secret.
 
 import hashlib
 import smtplib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parseaddr, parsedate_to_datetime
@@ -208,15 +208,3 @@ def seconds_to_wait(header: str | None) -> float | None:
         at = at if timezone.is_aware(at) else at.replace(tzinfo=UTC)
         return max(0.0, (at - datetime.now(UTC)).total_seconds())
     return None
-
-
-def by_notion(delivery: Delivery) -> None:
-    """A push to Notion. Raises TryAgain, Hopeless."""
-    from operations import notion  # it records deliveries, so it imports this module's importer
-
-    notion.send(delivery)
-
-
-SENDERS: dict[str, Callable[[Delivery], None]] = {
-    Delivery.Kind.MAIL: by_mail, Delivery.Kind.SLACK: by_slack, Delivery.Kind.NOTION: by_notion,
-}  # fmt: skip
