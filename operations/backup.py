@@ -35,12 +35,15 @@ from operations import backup_rows as rows
 
 FORMAT = 1
 FOLDERS = ("landing", "warehouse", "quarantine")
-SUFFIX = ".moonwalk"
+SUFFIX, UNFINISHED = ".moonwalk", ".partial"
 PART = 1 << 22  # bytes of rows that lie in memory at once
 COMPRESSION = 3
 PATIENCE = 15 * 60  # seconds that a backup waits for a refresh to end
+PURPOSE = "A backup is being made"  # for who wants to refresh meanwhile
+LEFT = 3600  # seconds without a byte: a file that is still unfinished then is a killed backup's
 SECRET = "files/secret_key"
 BUSINESS = "files/business.toml"
+FROM_NOW = "Schedules count from now: a report or a check that fell due since this backup was made isn't made up for."
 CUT_OFF = "restore-unfinished"  # in the data folder while files and rows change places
 _PLACE = re.compile(r"files/(?:secret_key|business\.toml|(?:landing|warehouse|quarantine)(?:/[\w.-]+)+)")
 Tell = Callable[[float, str], None]  # how much of the whole is done (0..1), and what is being done
@@ -73,7 +76,9 @@ def make(target: Path, tell: Tell = lambda done, words: None) -> dict:
     partial = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # this account's alone
+        _sweep(target.parent)
+        # Readable for this account alone.
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".moonwalk-", suffix=UNFINISHED)
         partial = Path(name)
         with os.fdopen(handle, "wb") as out, _standing_still(tell) as lock:
             made = _write(out, tell)
@@ -89,6 +94,13 @@ def make(target: Path, tell: Tell = lambda done, words: None) -> dict:
     return made | {"bytes": target.stat().st_size}
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what killed backups left in a folder: gigabytes, and without a key everybody's data in plain."""
+    for file in folder.glob(f".moonwalk-*{UNFINISHED}"):
+        if time.time() - file.stat().st_mtime > LEFT:
+            file.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _standing_still(tell: Tell) -> Iterator:
     """Nobody refreshes inside; waits for whoever does now."""
@@ -98,7 +110,7 @@ def _standing_still(tell: Tell) -> Iterator:
     with contextlib.ExitStack() as held:
         while True:
             try:
-                lock = held.enter_context(Lock())
+                lock = held.enter_context(Lock(purpose=PURPOSE))
                 break
             except RefreshBusy:
                 if time.monotonic() > until:
@@ -340,11 +352,14 @@ def _plain(file: BinaryIO, source: Path) -> BinaryIO | _Joined:
 
 def _replace(aside: Path, about: dict, counted: int, tell: Tell) -> list[str]:
     """Load the rows and let files and rows change places with what is there; sentences about what to know."""
+    from operations import schedules
+
     swap = _Swap(settings.DATA_DIR, aside)
     marker = settings.DATA_DIR / CUT_OFF
     try:
         with rows.replaced(aside / "database", about["migrations"], counted,
                            lambda done: tell(0.5 + 0.45 * done, "Rows into the database")):  # fmt: skip
+            schedules.count_from_now()
             marker.touch()
             swap.do([*FOLDERS, "uploads", "published", *(["secret_key"] if (aside / SECRET).exists() else [])])
     except BaseException:
@@ -353,7 +368,7 @@ def _replace(aside: Path, about: dict, counted: int, tell: Tell) -> list[str]:
         raise
     marker.unlink()
     tell(0.97, "Files for Excel")
-    notes = [*_business_note(aside / BUSINESS), *_figures()]
+    notes = [FROM_NOW, *_business_note(aside / BUSINESS), *_figures()]
     if about["secret_key_left_out"]:
         notes.append("SECRET_KEY was not in this backup: share links made before open no more. Passwords are as ever.")
     return notes

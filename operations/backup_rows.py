@@ -79,11 +79,11 @@ def living() -> list[str]:
 
 def require_nobody_refreshes() -> None:
     """Raises RefreshBusy while a living process refreshes."""
-    from operations.lock import RefreshBusy, running
+    from operations.lock import RefreshBusy, purpose_of, running
     from operations.models import RefreshLock
 
     if RefreshLock._meta.db_table in connection.introspection.table_names() and (held := running()):
-        raise RefreshBusy(held.run)
+        raise RefreshBusy(held.run, purpose_of(held))
 
 
 def _models(registry) -> list[type[models.Model]]:

@@ -27,16 +27,17 @@ REUSED_AFTER = timedelta(hours=1)
 
 
 class RefreshBusy(MoonwalkError):
-    """Another refresh is running; `run` is its record, when it has one already."""
+    """Another refresh is running; `run` is its record, when it has one already. Or what else keeps refreshes out, with
+    its `purpose`: a backup is being made."""
 
-    def __init__(self, run: RefreshRun | None):
+    def __init__(self, run: RefreshRun | None, purpose: str = ""):
         self.run = run
-        super().__init__(f"{self._how_far(run)} Wait for it to end, then try again.")
+        super().__init__(f"{self._how_far(run, purpose)} Wait for it to end, then try again.")
 
     @staticmethod
-    def _how_far(run: RefreshRun | None) -> str:
+    def _how_far(run: RefreshRun | None, purpose: str) -> str:
         if run is None:
-            return "A refresh is already running; it has only just begun."
+            return f"{purpose or 'A refresh is already running; it has only just begun'}."
         since = f"since {timezone.localtime(run.started_at):%H:%M:%S}"
         if run.state == RefreshRun.State.QUEUED:
             return f"A refresh is already waiting for its turn {since}."
@@ -54,12 +55,23 @@ def running() -> RefreshLock | None:
     return row if row and row.holder and not _is_dead(row) else None
 
 
+def purpose_of(row: RefreshLock) -> str:
+    """What the lock is held for, where that is no refresh: "A backup is being made"."""
+    return _holder(row)[2]
+
+
+def _holder(row: RefreshLock) -> tuple[str, str, str]:
+    """What a row's `host` says: the machine, when the process began there, what the lock is for; "" for not known."""
+    host, began, purpose = (row.host.split(" ", 2) + ["", ""])[:3]
+    return host, began, purpose
+
+
 def _is_dead(row: RefreshLock) -> bool:
     """Is the holder gone? On this machine its process says so; of another machine only the heartbeat is known."""
     if row.heartbeat_at is None or row.pid is None:
         return True
     silence = timezone.now() - row.heartbeat_at
-    host, _, began = row.host.partition(" ")
+    host, began, _ = _holder(row)
     if host == socket.gethostname():
         reused = bool(began) and began != _began(row.pid)
         return not _process_exists(row.pid) or reused or silence > REUSED_AFTER
@@ -88,9 +100,12 @@ def _process_exists(pid: int) -> bool:
 
 
 class Lock:
-    """Held inside a `with` block; a thread keeps it alive. Raises RefreshBusy when a living process holds it."""
+    """Held inside a `with` block; a thread keeps it alive. Raises RefreshBusy when a living process holds it.
 
-    def __init__(self) -> None:
+    purpose: what it is held for, where that is no refresh, as who is kept waiting reads it."""
+
+    def __init__(self, purpose: str = "") -> None:
+        self.purpose = purpose
         self.token = uuid.uuid4().hex
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="refresh-heartbeat", daemon=True)
@@ -99,17 +114,18 @@ class Lock:
         RefreshLock.objects.get_or_create(pk=1)
         row = RefreshLock.objects.select_related("run").get(pk=1)
         if row.holder and not _is_dead(row):
-            raise RefreshBusy(row.run)
+            raise RefreshBusy(row.run, purpose_of(row))
         if row.holder:
             log.warning("taking over the refresh lock: its holder (process %s on %s) died", row.pid, row.host)
         # Compare and swap: of two processes that saw the same dead or absent holder, one wins; and a holder that was
         # only late and gave a sign of life since we looked keeps it.
         taken = RefreshLock.objects.filter(pk=1, holder=row.holder, heartbeat_at=row.heartbeat_at).update(
-            holder=self.token, run=None, host=f"{socket.gethostname()} {_began(os.getpid())}".strip(), pid=os.getpid(),
-            heartbeat_at=timezone.now(),
+            holder=self.token, run=None, pid=os.getpid(), heartbeat_at=timezone.now(),
+            host=f"{socket.gethostname()} {_began(os.getpid())} {self.purpose}".strip(),
         )  # fmt: skip
         if not taken:
-            raise RefreshBusy(RefreshLock.objects.select_related("run").get(pk=1).run)
+            row = RefreshLock.objects.select_related("run").get(pk=1)
+            raise RefreshBusy(row.run, purpose_of(row))
         self._thread.start()
         return self
 

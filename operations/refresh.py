@@ -30,7 +30,7 @@ from django.utils.formats import date_format
 
 from etl.errors import MoonwalkError, WarehouseError
 from operations import current_run, inputs, quarantine, queue, services
-from operations.lock import Lock, RefreshBusy, running
+from operations.lock import Lock, RefreshBusy, purpose_of, running
 from operations.models import Payment, RefreshRun, unexpected
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def start(
     if waiting and not held and trigger not in BY_THE_CLOCK:
         ask(waiting)  # its process may have ended
     if held or waiting:
-        raise RefreshBusy(held.run if held and held.run else waiting)
+        raise RefreshBusy(held.run if held and held.run else waiting, purpose_of(held) if held else "")
     run = services.run_queue(
         trigger=trigger, user=user, force=force, exports_dir=str(exports_dir), build_id=build_id
     )

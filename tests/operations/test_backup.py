@@ -11,10 +11,12 @@ import re
 import stat
 import tarfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
 
 from operations import backup
 from tests import databases
@@ -70,8 +72,10 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 get_user_model().objects.create_superuser("root", "root@example.com", "PASSWORD")
+from django_celery_beat.models import PeriodicTask
 from operations import catch_up, refresh
 from tests.operations import child
+PeriodicTask.objects.update(start_time="2026-01-01T00:00:00Z")
 run = refresh.refresh(trigger="command")
 assert run.state == "published", run.error
 child.pay("M-00102", "5.00", "queue")
@@ -150,6 +154,9 @@ def test_everything_destroyed_and_brought_back(worked, tmp_path, key, backup_key
     assert before["signs in"] == [True]
     assert ((new.root / "secret_key").read_text() == secret) is bool(backup_key)
     assert ("share links made before open no more" in said) is not bool(backup_key)
+    count = "SELECT count(*) FROM django_celery_beat_periodictask WHERE task = 'operations.duty' AND start_time"
+    assert (house.rows(f"{count} < '2026-02-01'"), new.rows(f"{count} < '2026-02-01'")) == ([(6,)], [(0,)])
+    assert new.rows(f"{count} > '2026-02-01'") == [(6,)] and "Schedules count from now" in said
     # It goes on from here: new rows get new numbers, and the payment that waited goes into the figures with a new one.
     new.pay("M-00102", "1.00", "queue")
     assert new.settled("M-00102") == ("7.50", "12.50")
@@ -383,7 +390,48 @@ def test_a_backup_of_an_older_version_is_brought_up_to_this_one(worked, written,
     assert new.rows("SELECT count(*) FROM analytics_alertrule") == [(4,)]
 
 
+@pytest.mark.django_db
+def test_what_fell_due_before_a_restore_is_owed_no_more():
+    from django_celery_beat.models import PeriodicTask
+
+    from operations import schedules
+
+    now = timezone.now()
+    PeriodicTask.objects.update(start_time=now - timedelta(days=40))
+    assert len(schedules.owe(now)) == 6
+    schedules.count_from_now()
+    assert schedules.owe(timezone.now()) == []
+
+
 # --- Making one -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_one_is_made_nobody_refreshes_and_reads_why(data_dir, tmp_path):
+    from operations import refresh
+    from operations.lock import Lock, RefreshBusy, running
+
+    heard = []
+
+    def ask(done: float, words: str) -> None:
+        for begin in (lambda: refresh.start(trigger="button"), lambda: Lock().__enter__()):
+            with pytest.raises(RefreshBusy) as busy:
+                begin()
+            heard.append(str(busy.value))
+
+    backup.make(tmp_path / "one", ask)
+    assert set(heard) == {"A backup is being made. Wait for it to end, then try again."}
+    assert running() is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_killed_one_left_is_removed_by_the_next(data_dir, tmp_path):
+    left, somebody_at_it = tmp_path / ".moonwalk-a1.partial", tmp_path / ".moonwalk-b2.partial"
+    for file in (left, somebody_at_it):
+        file.write_text("everybody's data")
+    os.utime(left, (0, 0))
+    backup.make(tmp_path / "one")
+    assert sorted(tmp_path.glob(".*.partial")) == [somebody_at_it]
 
 
 @pytest.mark.django_db(transaction=True)
