@@ -11,7 +11,7 @@ import time
 from django.conf import settings
 from django.db import connection
 
-from operations import queue as celery
+from operations import queue
 from operations.lock import RefreshBusy
 
 log = logging.getLogger(__name__)
@@ -26,26 +26,26 @@ _thread: threading.Thread | None = None
 _asked = False
 
 
-def queue() -> None:
+def ask() -> None:
     """Have the figures follow soon. Never raises: the payments are saved, and whatever refreshes next takes them."""
     try:
         if settings.REDIS_URL:
-            celery.send(TASK, countdown=SETTLE_SECONDS)
+            queue.send(TASK, countdown=SETTLE_SECONDS)
         else:
-            _ask()
+            _wake()
     except Exception as error:
         log.error("payments wait for the next refresh, the queue can't be reached: %s", type(error).__name__)
 
 
 def on_payments_changed(sender, **kwargs) -> None:
     """Receiver of services.payments_changed, which is sent after the commit."""
-    queue()
+    ask()
 
 
 def at_start() -> None:
     """A web server's process begins: take up what one that was killed left. With Redis the clock's tick does."""
     if not settings.REDIS_URL:
-        queue()
+        ask()
         threading.Thread(target=_take_up, name=THREADS[1]).start()
 
 
@@ -90,7 +90,7 @@ def catch_up() -> None:
             time.sleep(RETRY_SECONDS)
 
 
-def _ask() -> None:
+def _wake() -> None:
     """Let this process's one thread look (again)."""
     global _thread, _asked
     with _turn:

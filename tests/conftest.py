@@ -27,6 +27,15 @@ FLAGS = [
     "--disable-sync",
 ]
 
+# Files of tests that meet the database through services, queries and pages which other tests ask of both databases in
+# every run: on PostgreSQL they are part of the full matrix.
+OF_PAGES = {
+    *("actions", "admin", "admin_actions", "admin_alerts", "admin_deliveries", "admin_lists", "admin_runs", "analysis"),
+    *("customer_page", "demo", "held", "messages", "promises", "reports", "statements", "timeline", "worklist"),
+    *("access", "admin_targets", "api", "customer_view", "home", "lists", "share", "shared", "targets"),
+    *("health", "logs", "settings"),
+}
+
 
 def pytest_addoption(parser):
     text = "only tests that work on the database, those in a browser aside: what a second database can break"
@@ -41,7 +50,7 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("--database-only"):
         chosen = [item for item in items if _needs_database(item) and not item.get_closest_marker("browser")]
         for item in chosen:
-            if item.get_closest_marker("sqlite_suffices"):
+            if item.get_closest_marker("sqlite_suffices") or item.path.stem.removeprefix("test_") in OF_PAGES:
                 item.add_marker("full")
         config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
         items[:] = chosen
@@ -108,7 +117,7 @@ def golden_data(golden_build, settings) -> Path:
 def no_refresh_by_itself(monkeypatch) -> list[str]:
     """A payment that is committed starts no refresh behind a test's back; each time it would have is in the list."""
     asked: list[str] = []
-    monkeypatch.setattr("operations.catch_up.queue", lambda: asked.append("asked"))
+    monkeypatch.setattr("operations.catch_up.ask", lambda: asked.append("asked"))
     return asked
 
 

@@ -64,7 +64,7 @@ def pay(order_id: str, amount: str, how: str = "", method: str = "Cash") -> None
     from operations.models import Order
 
     if not how:
-        catch_up.queue = lambda: None
+        catch_up.ask = lambda: None
     users = get_user_model().objects
     user = users.filter(is_superuser=True).first() or users.create_superuser("till")
     services.customer_pay(

@@ -142,7 +142,7 @@ def test_a_fortnight_that_broke_off_left_nothing_and_is_played_whole(invented, m
         demo.furnish(invented, [])
     assert rows() == [0, 0, 0]
     monkeypatch.undo()
-    monkeypatch.setattr("operations.catch_up.queue", lambda: None)
+    monkeypatch.setattr("operations.catch_up.ask", lambda: None)
     assert demo.furnish(invented, [])
     assert min(rows()) > 0
 

@@ -453,11 +453,11 @@ def test_without_redis_one_thread_at_a_time_looks_and_looks_again_when_asked_mea
 
     threads = Threads(monkeypatch, work)
     for _ in range(5):
-        catch_up._ask()
+        catch_up._wake()
     while not looks:
         pass
     for _ in range(5):  # while the first look is under way
-        catch_up._ask()
+        catch_up._wake()
     go_on.set()
     assert threads.ended()
     assert (max(most), looks) == (1, ["payments", "payments"])
@@ -472,9 +472,9 @@ def test_a_look_that_fails_is_no_end(monkeypatch, caplog):
         raise ValueError("about Dana Haddad")
 
     threads = Threads(monkeypatch, work)
-    catch_up._ask()
+    catch_up._wake()
     assert threads.ended()
-    catch_up._ask()
+    catch_up._wake()
     assert threads.ended()
     assert len(looks) == 2
     assert "ValueError" in caplog.text and "Dana" not in caplog.text
