@@ -43,6 +43,8 @@ def screen(data: bytes, name: str, most: int) -> str:
     name: what to call it in sentences; most: bytes that an upload may have. Raises ExportError for anything that is
     empty, none of the four, cut off, packed, holds formulas or macros, or unpacks to more than `most` allows.
     """
+    if data and not data.strip(b"\x00"):
+        raise ExportError(f"{name} is damaged, nothing but zeros are in it: download it again from CleanCloud.")
     if not data.strip(b"\x00\xff\xfe\xef\xbb\xbf \t\r\n"):
         raise ExportError(f"{name} is empty: download it again from CleanCloud.")
     for magic, packer in PACKED.items():

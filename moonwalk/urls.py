@@ -17,7 +17,7 @@ def gone(request):
 
 
 def form_out_of_date(request, reason=""):
-    """The answer to a form without a valid token (CSRF_FAILURE_VIEW): of a page opened before the last sign-in, mostly."""
+    """The answer to a form without a valid token (CSRF_FAILURE_VIEW): mostly of a page older than the last sign-in."""
     came_from = request.META.get("HTTP_REFERER", "")
     ours = url_has_allowed_host_and_scheme(came_from, {request.get_host()}) and "/login/" not in came_from
     return render(request, "403_csrf.html", {"back": came_from if ours else "/"}, status=403)

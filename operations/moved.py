@@ -70,21 +70,21 @@ def _line(row: dict) -> Line:
     if before is not None and after is not None:
         by = after - before
         points = f"{formats.number(abs(by) * 100, 2)} points"
-        change = _signed(by, points if unit == "share" else _figure(abs(by), unit))
+        change = signed(by, points if unit == "share" else figure(abs(by), unit))
         if unit != "share" and before:
-            percent = _signed(by, f"{formats.number(abs(by / before) * 100, 2)} %")
+            percent = signed(by, f"{formats.number(abs(by / before) * 100, 2)} %")
     if row["store"]:
         share = row["share"]
-        percent = formats.DASH if share is None else _signed(share, f"{formats.number(abs(share), 2)} % of the month")
-    return Line(label, _figure(before, unit), _figure(after, unit), change, percent, row["over"])
+        percent = formats.DASH if share is None else signed(share, f"{formats.number(abs(share), 2)} % of the month")
+    return Line(label, figure(before, unit), figure(after, unit), change, percent, row["over"])
 
 
-def _figure(value: float | None, unit: str) -> str:
+def figure(value: float | None, unit: str = "money") -> str:
     """As on every page, but money to the fils: that is what is compared."""
     if unit == "money" and value is not None:
         return f"{frame.currency()} {formats.number(value, 2)}"
     return formats.with_unit(value, unit, frame.currency())
 
 
-def _signed(value: float, words: str) -> str:
+def signed(value: float, words: str) -> str:
     return ("+" if value > 0 else formats.MINUS if value < 0 else "") + words

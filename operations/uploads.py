@@ -129,11 +129,16 @@ def check_of(upload: inputs.Upload) -> dict:
     return check
 
 
+def is_useless(upload: inputs.Upload) -> bool:
+    """Did the check find that these files can't be used as they are?"""
+    return bool(check_of(upload).get("errors") or upload.about["refused"])
+
+
 def refusal(upload: inputs.Upload, check: dict) -> str:
     """Why these files can't be refreshed with; "" when they can."""
     if check.get("state") != "done":
         return "These files are still being checked: wait a moment."
-    if check["errors"] or upload.about["refused"]:
+    if is_useless(upload):
         return "These files can't be used as they are: discard them, mend what is said above, and drop them again."
     return ""
 

@@ -11,12 +11,10 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from analytics import formats
 from analytics.access import page_required
-from analytics.dashboards import frame
 from etl.errors import MoonwalkError
 from etl.sources import KINDS, OPTIONAL_KINDS, TITLES
-from operations import inputs, refresh, uploads
+from operations import inputs, moved, refresh, uploads
 from operations.models import RefreshRun
 from operations.site import may_enter
 
@@ -82,7 +80,7 @@ def _start(request: HttpRequest, refused: list[str] | None = None, status: int =
         {"title": TITLES[k], "optional": k in OPTIONAL_KINDS, "file": files.get(k, {}).get("file", ""),
          "rows": files.get(k, {}).get("read")} for k in KINDS
     ]  # fmt: skip
-    waiting = [u for u in uploads.of(request.user) if not _went_live(u)]
+    waiting = [(u, uploads.is_useless(u)) for u in uploads.of(request.user) if not _went_live(u)]
     context = {
         "here": "upload", "kinds": kinds, "live": live, "refused": refused or [], "waiting": waiting,
         "most_mb": settings.UPLOAD_BYTES // 2**20, "most_bytes": settings.UPLOAD_BYTES,
@@ -94,6 +92,17 @@ def _start(request: HttpRequest, refused: list[str] | None = None, status: int =
 def _went_live(found: inputs.Upload) -> bool:
     run = uploads.run_of(found)
     return run is not None and run.state in (*refresh.LIVE, RefreshRun.State.RELEASED)
+
+
+DISCARDED = "uploads_discarded"  # in a session: the ids of the last uploads that its reader discarded
+
+
+def _was_discarded(request: HttpRequest, upload_id: str) -> bool:
+    """Did the reader discard this very upload? Then going back to its page, or pressing twice, is told so."""
+    if upload_id not in request.session.get(DISCARDED, ()) or inputs.find(upload_id):
+        return False
+    messages.info(request, "These files were discarded. Nothing was changed.")
+    return True
 
 
 def _mine(request: HttpRequest, upload_id: str) -> inputs.Upload:
@@ -108,6 +117,8 @@ def _mine(request: HttpRequest, upload_id: str) -> inputs.Upload:
 @require_GET
 def uploaded(request: HttpRequest, upload_id: str) -> HttpResponse:
     """What an upload would bring, or how far its check or its refresh is, or what came of it."""
+    if _was_discarded(request, upload_id):
+        return redirect("upload")
     found = _mine(request, upload_id)
     run, check = uploads.run_of(found), uploads.check_of(found)
     ended = run is not None and not run.is_under_way
@@ -132,7 +143,6 @@ def _run_url(request: HttpRequest, run: RefreshRun | None) -> str:
 
 def _report(found: inputs.Upload, check: dict) -> dict:
     """The report in words and rows for the page."""
-    word = frame.currency()
     mine = {file["kind"]: file for file in check["files"]}
     others = {file["kind"]: file for file in check["kept"]}
     kinds = []
@@ -149,13 +159,13 @@ def _report(found: inputs.Upload, check: dict) -> dict:
         })  # fmt: skip
     rejected = any(row["rules"] for row in kinds)
     whole = [m for m in check["moved"] if not m["store"]]
-    return {"kinds": kinds, "months": _months(check, word), "rejected": rejected, "first": not check["against"],
+    return {"kinds": kinds, "months": _months(check), "rejected": rejected, "first": not check["against"],
             "loud": [_gone(row) for row in kinds if row["many_gone"]], "moved": len(whole),
-            "months_change": _signed(sum(m["difference"] for m in whole), word), "formulas": _formulas(check),
+            "months_change": _signed(sum(m["difference"] for m in whole)), "formulas": _formulas(check),
             "asked": uploads.asked(check), "left": uploads.left(check)}  # fmt: skip
 
 
-def _months(check: dict, word: str) -> list[dict]:
+def _months(check: dict) -> list[dict]:
     """Revenue of closed months that would move, ready to show: of the whole business, and of a store where its own move
     is over the limit and not that of the whole."""
     from operations import comparison
@@ -164,9 +174,8 @@ def _months(check: dict, word: str) -> list[dict]:
     rows = [m | {"over": comparison.is_over(m, limit)} for m in check["moved"]]
     told = {m["month"]: m["difference"] for m in rows if not m["store"]}
     return [
-        {"label": m["label"], "store": m["store"], "over": m["over"], "more": m["difference"] > 0,
-         "change": _signed(m["difference"], word)}
-        | {name: formats.with_unit(m[name], "money", word) for name in ("before", "after")}
+        {"label": m["label"], "store": m["store"], "over": m["over"],
+         "before": moved.figure(m["before"]), "after": moved.figure(m["after"]), "change": _signed(m["difference"])}
         for m in rows if not m["store"] or m["over"] and m["difference"] != told.get(m["month"])
     ]  # fmt: skip
 
@@ -179,9 +188,9 @@ def _gone(row: dict) -> str:
     )
 
 
-def _signed(money: float, word: str) -> str:
+def _signed(money: float) -> str:
     """10.5 -> "+Dhs 10.50"."""
-    return ("+" if money > 0 else formats.MINUS if money < 0 else "") + formats.with_unit(abs(money), "money", word)
+    return moved.signed(money, moved.figure(abs(money)))
 
 
 def _rules(file: dict | None, places: dict) -> list[str]:
@@ -257,12 +266,15 @@ def upload_publish(request: HttpRequest, upload_id: str) -> HttpResponse:
 @require_POST
 def upload_discard(request: HttpRequest, upload_id: str) -> HttpResponse:
     """Removes the files."""
+    if _was_discarded(request, upload_id):
+        return redirect("upload")
     found = _mine(request, upload_id)
     try:
         uploads.discard(found)
     except uploads.NotNow as error:
         messages.warning(request, str(error))
         return redirect("uploaded", found.id)
+    request.session[DISCARDED] = [*request.session.get(DISCARDED, []), found.id][-10:]
     messages.success(request, "The files were discarded. Nothing was changed.")
     return redirect("upload")
 
