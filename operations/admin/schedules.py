@@ -2,7 +2,9 @@
 
 All of it is of the whole business: not for a person kept to one store."""
 
+import re
 from datetime import time
+from itertools import pairwise
 
 from celery.schedules import ParseException, crontab_parser
 from django import forms
@@ -45,9 +47,13 @@ class ScheduleForm(forms.ModelForm):
     """A schedule as people say it; saved as a crontab."""
 
     duty = forms.ChoiceField(
-        label="What", choices=[(name, spec.label) for name, spec in DUTIES.items()], widget=UnfoldAdminSelectWidget
-    )
-    kind = forms.ChoiceField(label="How often", choices=KINDS, widget=UnfoldAdminSelectWidget)
+        label="What", choices=[("", "choose"), *((name, spec.label) for name, spec in DUTIES.items())],
+        widget=UnfoldAdminSelectWidget, error_messages={"required": "Choose what is to happen."},
+    )  # fmt: skip
+    kind = forms.ChoiceField(
+        label="How often", choices=[("", "choose"), *KINDS], widget=UnfoldAdminSelectWidget,
+        error_messages={"required": "Choose how often."},
+    )  # fmt: skip
     weekday = forms.TypedChoiceField(
         label="On", coerce=int, required=False, empty_value=1, widget=UnfoldAdminSelectWidget,
         choices=[(n % 7, schedules.WEEKDAYS[n % 7]) for n in range(1, 8)],
@@ -76,11 +82,12 @@ class ScheduleForm(forms.ModelForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         row = self.instance
-        rhythm = schedules.rhythm_of(row.crontab) if row.crontab_id else schedules.Rhythm("daily", time(6))
-        self.initial |= {
-            "duty": schedules.duty_of(row), "kind": rhythm.kind, "weekday": rhythm.weekday, "day": rhythm.day,
-            "at": f"{rhythm.at:%H:%M}", "rule": rhythm.rule,
-        }  # fmt: skip
+        if row.crontab_id:  # a new one has nothing chosen: saved as it stands it would be a second one of something
+            rhythm = schedules.rhythm_of(row.crontab)
+            self.initial |= {
+                "duty": schedules.duty_of(row), "kind": rhythm.kind, "weekday": rhythm.weekday, "day": rhythm.day,
+                "at": f"{rhythm.at:%H:%M}", "rule": rhythm.rule,
+            }  # fmt: skip
         if row.pk and "duty" in self.fields:
             self.fields["duty"].disabled = True
 
@@ -109,16 +116,38 @@ class ScheduleForm(forms.ModelForm):
         )  # fmt: skip
 
 
+RULE_PARTS = (("minute", 60, 0), ("hour", 24, 0), ("day of the month", 31, 1), ("month", 12, 1),
+              ("day of the week", 7, 0))  # fmt: skip
+APART = 5  # minutes: oftener than that nothing here has to happen, and a refresh takes as long
+
+
 def check_rule(rule: str) -> None:
-    """Raises ValidationError unless these are the five parts of a crontab."""
-    parts, limits = rule.split(), ((60, 0), (24, 0), (31, 1), (12, 1), (7, 0))
-    if len(parts) != len(limits):
+    """Raises ValidationError unless these are the five parts of a crontab that comes, and not all the time."""
+    parts = rule.split()
+    if len(parts) != len(RULE_PARTS):
         raise ValidationError("A rule has five parts with blanks between them: 0 9,15 * * 1-5")
-    for part, (size, first) in zip(parts, limits, strict=True):
+    for part, (name, size, first) in zip(parts, RULE_PARTS, strict=True):
+        for low, high in re.findall(r"(\d+)-(\d+)", part):
+            if int(low) > int(high):
+                raise ValidationError(f"“{part}” counts backwards: write {high}-{low}, or two ranges with a comma.")
         try:
             crontab_parser(size, first).parse(part)
         except (ParseException, ValueError, KeyError):
-            raise ValidationError(f"“{part}” can't be read: write *, a number, or numbers with commas.") from None
+            sunday = " (0 is Sunday)" if size == 7 else ""
+            raise ValidationError(
+                f"“{part}” can't be read as the {name}: write *, numbers from {first} to {first + size - 1}{sunday} "
+                "with commas, or a range such as 1-5."
+            ) from None
+    minutes = sorted(crontab_parser(60).parse(parts[0]))
+    if any(later - one < APART for one, later in pairwise([*minutes, minutes[0] + 60])):
+        raise ValidationError(f"Leave {APART} minutes at least from one time to the next: */{APART} * * * *")
+    when = CrontabSchedule(**dict(zip(schedules.PARTS, parts, strict=True)), timezone=timezone.get_default_timezone())
+    try:
+        comes = schedules.next_due(when, timezone.now())
+    except ValueError:  # what celery knows by itself
+        comes = None
+    if comes is None:
+        raise ValidationError("That day never comes: no month of this rule has it.")
 
 
 @admin.register(Schedule)
@@ -170,8 +199,8 @@ class ScheduleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
             row._last = last.get(schedules.duty_of(row))
             try:
                 row._next = moment(schedules.next_due(row.crontab, now) if row.enabled and row.crontab else None)
-            except ValueError as error:
-                row._next = str(error)
+            except Exception as error:  # whatever its rule does: one bad row keeps nobody from the others
+                row._next = str(error) if isinstance(error, ValueError) else "Its rule can't be read."
 
     def delete_queryset(self, request, queryset):
         for row in queryset:

@@ -258,14 +258,37 @@ def test_what_a_schedule_is_for_cannot_be_changed(as_):
         ({"kind": "monthly", "day": ""}, "Say on which day"),
         ({"kind": "monthly", "day": "31"}, "less than or equal to 28"),
         ({"kind": "other", "rule": "0 6 * *"}, "A rule has five parts"),
-        ({"kind": "other", "rule": "0 25 * * *"}, "“25” can&#x27;t be read"),
+        ({"kind": "other", "rule": "0 25 * * *"}, "“25” can&#x27;t be read as the hour: write *, numbers from 0 to 23"),
         ({"kind": "other", "rule": "0 6 * * x"}, "“x” can&#x27;t be read"),
+        ({"kind": "other", "rule": "0 9 * * 7"}, "numbers from 0 to 6 (0 is Sunday)"),
+        ({"kind": "other", "rule": "5-1 * * * *"}, "“5-1” counts backwards"),
+        ({"kind": "other", "rule": "* * * * *"}, "Leave 5 minutes at least"),
+        ({"kind": "other", "rule": "0 9 31 2 *"}, "That day never comes"),
+        ({"kind": "other", "rule": "0 9 31 4,6 *"}, "That day never comes"),
     ],
 )
 def test_what_makes_no_sense_is_refused(as_, fields, words):
     answer = as_("layla").post(url("change", refresh_schedule().pk), FORM | fields)
     assert words in answer.content.decode()
     assert rows()["Refresh the figures"] == "every day at 06:00"
+
+
+def test_a_new_one_saved_as_it_stands_asks_for_choices(as_):
+    before = rows()
+    answer = as_("layla").post(url("add"), {"duty": "", "kind": "", "at": "", "weekday": "1", "day": "", "rule": ""})
+    assert "Choose what is to happen." in answer.content.decode() and "Choose how often." in answer.content.decode()
+    blank = as_("layla").get(url("add")).content.decode()
+    assert blank.count('<option value="" selected>choose</option>') == 2
+    assert rows() == before
+
+
+def test_a_date_that_never_comes_keeps_nobody_from_the_list(as_):
+    never = crontab("0 9 31 2 *")
+    never.save()
+    PeriodicTask.objects.filter(name="Refresh the figures").update(crontab=never)
+    page = as_("layla").get(url())
+    assert page.status_code == 200 and "Its rule can&#x27;t be read." in page.content.decode()
+    assert as_("layla").get(url("change", refresh_schedule().pk)).status_code == 200
 
 
 def test_a_rule_of_ones_own(as_):
