@@ -50,6 +50,7 @@ BUILT_IN = {
 ANYBODY, FIGURES = "guides", "executive"
 NOT_SHOWN = "Your account doesn't show this figure."
 PATIENCE = timedelta(hours=1)  # a refresh that is under way so long is no reason to wait with saying that it is late
+STUCK_AFTER = timedelta(minutes=10)  # a build that is not live by then won't be without a person
 MOST_LINES = 8  # of what moved, in a message: all of it stands on the run's page
 _STEP = re.compile(r" at step \w+")
 
@@ -343,7 +344,31 @@ def set_aside(manifest: dict) -> list[Aside]:
 
 
 def check_freshness(due_at: datetime | None = None) -> str:
-    """Are the figures late? Told once a day; a sentence on how it is. What is under way now is waited for."""
+    """Are the figures late, or is a build kept from going live? Told once a day; a sentence on how it is."""
+    said = [_check_stuck(), _check_late()]
+    return " ".join(filter(None, said))
+
+
+def _check_stuck() -> str:
+    """A refresh whose last step doesn't go, however often it is tried (a full disk): it has not ended, so nothing else
+    tells of it."""
+    rule = _rule(Kind.REFRESH_FAILED)
+    stuck = RefreshRun.objects.filter(state=State.PUBLISHING, started_at__lt=timezone.now() - STUCK_AFTER)
+    run = stuck.exclude(error="").order_by("pk").first()
+    if rule is None or run is None:
+        return ""
+    lines = (("Why", run.error_for_output), ("Pages show", _live()))
+    event = tell(rule, Word(
+        f"{timezone.localdate()} publishing", f"The refresh of {moment(run.started_at)} can't be published",
+        "Its figures are made and don't reach a page. It is tried again until it goes; nothing newer is refreshed "
+        "before.",
+        _run_page(run), ANYBODY, lines=lines,
+    ), run)  # fmt: skip
+    return f"Refresh {run.pk} can't be published. " + ("Told." if event else "Told before today.")
+
+
+def _check_late() -> str:
+    """What is under way now is waited for."""
     rule = _rule(Kind.REFRESH_LATE)
     last = last_refreshed()
     if rule is None or last is None:

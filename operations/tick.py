@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from etl.errors import MoonwalkError
 from operations import aftermath, catch_up, deliveries, duties, queue, refresh, schedules, watch
 from operations.lock import RefreshBusy, running
 from operations.models import RefreshRun
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LOST_AFTER = timedelta(seconds=20)  # a worker that is free takes a run up at once: its task is lost, or all are busy
 MOST_DELIVERIES = 50  # that one round asks for
+BROKEN = "the log says where."  # ends the sentence of a part that is broken
 
 
 def run(now: datetime | None = None) -> list[str]:
@@ -35,10 +37,13 @@ def run(now: datetime | None = None) -> list[str]:
             raise
         except RefreshBusy:  # a refresh began meanwhile
             continue
+        except MoonwalkError as error:  # a full disk, say: the sentence says it all
+            log.error("tick: %s: %s", step.__name__, error)
+            said.append(str(error))
         except Exception as error:  # one part that is broken holds up none of the others
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("tick: %s failed: %s\n%s", step.__name__, type(error).__name__, where)
-            said.append(f"{step.__name__.replace('_', ' ').capitalize()}: {type(error).__name__}, the log says where.")
+            said.append(f"{step.__name__.replace('_', ' ').capitalize()}: {type(error).__name__}, {BROKEN}")
     return said
 
 

@@ -356,6 +356,20 @@ def test_a_refresh_that_is_under_way_is_waited_for():
     assert alerts.check_freshness().startswith("Late")
 
 
+def test_a_build_that_does_not_go_live_is_told_once_a_day():
+    """A full disk: the run has not ended, so nothing follows it."""
+    at = timezone.now() - timedelta(minutes=9)
+    run = RefreshRun.objects.create(
+        trigger="schedule", state=State.PUBLISHING, started_at=at, heartbeat_at=at, error="No space left on device."
+    )
+    assert alerts.check_freshness() == "Nothing was ever refreshed."
+    RefreshRun.objects.update(started_at=at - timedelta(minutes=2))
+    assert alerts.check_freshness().startswith(f"Refresh {run.pk} can't be published. Told. ")
+    assert alerts.check_freshness().startswith(f"Refresh {run.pk} can't be published. Told before today. ")
+    assert AlertEvent.objects.get().rule.kind == Kind.REFRESH_FAILED
+    assert "No space left on device." in json.dumps(Delivery.objects.get().content)
+
+
 # --- The house's own rules -------------------------------------------------------------------------------------------
 
 

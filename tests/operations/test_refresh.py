@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from etl import pipeline
 from etl.errors import MoonwalkError, WarehouseError
-from operations import lock, refresh, services
+from operations import lock, refresh, services, tick
 from operations.models import Customer, FollowUp, Order, RefreshLock, RefreshRun
 from tests.operations import exports
 
@@ -286,6 +286,7 @@ def test_a_disk_that_stays_full_while_publishing_is_said_and_nothing_else_begins
         for again in (run, refresh.recover):
             with pytest.raises(MoonwalkError, match=re.escape(said)):
                 again()
+        assert tick.run()[0].startswith(said)
         waits = services.run_queue(trigger="schedule")
         assert refresh.run_queued(waits.pk).state == State.QUEUED
         stood_by = services.run_queue(trigger="button")
