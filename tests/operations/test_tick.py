@@ -239,6 +239,18 @@ def test_a_broken_part_holds_up_none_of_the_others(folder, monkeypatch, caplog):
     assert "in broken" in caplog.text and "Dana" not in caplog.text
 
 
+@pytest.mark.usefixtures("loud")
+def test_the_command_ends_with_1_where_a_part_is_broken(folder, monkeypatch, capsys):
+    def broken(now):
+        raise KeyError("x")
+
+    monkeypatch.setattr(tick.watch, "watch", broken)
+    with pytest.raises(SystemExit) as ended:
+        call_command("tick")
+    assert ended.value.code == 1
+    assert "Exports folder: KeyError, the log says where." in capsys.readouterr().out
+
+
 def test_without_the_database_the_round_ends(monkeypatch):
     def away(now):
         raise OperationalError("server closed the connection")

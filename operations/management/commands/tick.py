@@ -25,3 +25,5 @@ class Command(BaseCommand):
             sys.exit(1)
         for line in said or ["Nothing was left to do."]:
             self.stdout.write(line)
+        if any(line.endswith(tick.BROKEN) for line in said):
+            sys.exit(1)  # whoever watches cron's mail is to see it
