@@ -185,7 +185,7 @@ def test_with_a_queue_a_worker_sends_it(as_, settings, monkeypatch, django_captu
     with django_capture_on_commit_callbacks(execute=True):
         response = as_("layla").post(AGAIN, {"pk": row.pk}, follow=True)
     assert told(response) == ["1 message on the way. Reload in a moment to see how it went."]
-    assert asked == [("operations.deliver", {"pk": row.pk})]
+    assert asked == [("operations.deliver", {"expires": 60, "pk": row.pk})]
 
 
 def test_one_that_is_being_sent_is_left_alone(as_):
