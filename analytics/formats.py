@@ -19,8 +19,8 @@ def day(value: date) -> str:
 
 
 def moment(at: datetime) -> str:
-    """5 Mar 2026, 09:05, on the business's clock; `at` knows its zone."""
-    local = timezone.localtime(at)
+    """5 Mar 2026, 09:05, on the business's clock; without a zone it is by that clock already."""
+    local = timezone.localtime(at) if at.tzinfo else at
     return f"{day(local)}, {local:%H:%M}"
 
 

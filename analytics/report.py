@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
@@ -26,7 +25,7 @@ from analytics.dashboards import insights as told
 from analytics.dashboards.by_period import listed, subject
 from analytics.dashboards.executive import EXECUTIVE
 from analytics.dashboards.frame import Card, Chart, Period, Tab, currency
-from analytics.formats import DASH, Number, after, before, day, figure, with_unit
+from analytics.formats import DASH, Number, after, before, day, figure, moment, with_unit
 from analytics.metrics import FACTS, METRICS
 from analytics.models import Target
 from analytics.queries import Filters, QueryError, Snapshot
@@ -95,6 +94,8 @@ def period_of(build: Snapshot, key: str | None) -> tuple[str, Period]:
     grain = next((g for g, shape in KINDS.items() if shape.fullmatch(key or "")), "month" if key is None else None)
     if grain is None:
         raise QueryError(f"{key!r} is no month and no week: write it like 2026-02 or 2026-W07.")
+    if key and not _is_one(key):
+        raise QueryError(f"{key} is no {grain}: write it like {'2026-02' if grain == 'month' else '2026-W07'}.")
     last = last_closed(build, grain)
     if last is None:
         raise NotClosed(f"This data has no closed {grain} yet, and a board report is made of closed ones.")
@@ -106,6 +107,15 @@ def period_of(build: Snapshot, key: str | None) -> tuple[str, Period]:
         first = frame.periods(build, grain)[0].key
         raise NotClosed(f"{key} {known}, and a board report is made of closed {grain}s: {first} to {last.key}.")
     return grain, found
+
+
+def _is_one(key: str) -> bool:
+    """Has the calendar this month or week?"""
+    try:
+        year, week = key.split("-W") if "W" in key else (key, "")
+        return bool(date.fromisocalendar(int(year), int(week), 1) if week else date.fromisoformat(f"{year}-01"))
+    except ValueError:
+        return False
 
 
 def file_name(period: str) -> str:
@@ -200,11 +210,9 @@ class Reading:
     @property
     def stands(self) -> list[str]:
         """What data the report stands on: "Data to 4 Mar 2026", "build ...", "refreshed 5 Mar 2026, 06:12"."""
-        zone = ZoneInfo(business().timezone)
         created = datetime.fromisoformat(self.build.manifest["created"])
-        created = (created if created.tzinfo else created.replace(tzinfo=zone)).astimezone(zone)
         data_to = date.fromisoformat(self.build.meta()["data_to"])
-        return [f"Data to {day(data_to)}", f"build {self.build.build_id}", f"refreshed {day(created)}, {created:%H:%M}"]
+        return [f"Data to {day(data_to)}", f"build {self.build.build_id}", f"refreshed {moment(created)}"]
 
     def asked(self, names: Sequence[str]) -> list[str]:
         """Those that are counted by this grain."""

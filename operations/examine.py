@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
+from analytics.formats import moment
 from etl.errors import ExportError, MoonwalkError, WarehouseError
 from operations import inputs, quarantine, refresh
 
@@ -311,7 +312,7 @@ def _other(kind: str, name: str, origin: str) -> dict:
 
 
 def _when(live: dict) -> str:
-    return f"{datetime.fromisoformat(live['created']):%-d %b %Y, %H:%M}"
+    return moment(datetime.fromisoformat(live["created"]))
 
 
 def _of_the_folder(kind: str):

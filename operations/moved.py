@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from analytics import formats
-from analytics.access import store_of
+from analytics.access import may_whole
 from analytics.dashboards import frame
 from analytics.metrics import METRICS
 from operations.models import RefreshRun
@@ -50,7 +50,7 @@ def over(run: RefreshRun) -> list[str]:
 
 def waits_for(user) -> RefreshRun | None:
     """The run whose build is held, for who may decide about it; None for others, and where none is."""
-    if not user.has_perm("operations.add_refreshrun") or store_of(user) is not None:
+    if not may_whole(user, "operations.add_refreshrun"):
         return None
     return RefreshRun.objects.filter(state=RefreshRun.State.HELD).defer("moved", "manifest").first()
 

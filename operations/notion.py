@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection
@@ -24,7 +23,7 @@ from django.utils import timezone
 from analytics import queries
 from analytics.dashboards import frame, insights
 from analytics.dashboards.executive import EXECUTIVE
-from analytics.formats import day, with_unit
+from analytics.formats import day, moment, with_unit
 from analytics.metrics import METRICS
 from etl.errors import MoonwalkError
 from operations import deliveries
@@ -275,12 +274,10 @@ def blocks_of(build: queries.Snapshot) -> list[Block]:
 
 
 def _about(build: queries.Snapshot) -> tuple[Piece, ...]:
-    zone = ZoneInfo(frame.business().timezone)
     made = datetime.fromisoformat(build.manifest["created"])
-    made = (made if made.tzinfo else made.replace(tzinfo=zone)).astimezone(zone)
     to = date.fromisoformat(build.meta()["data_to"])
     return (
-        Piece(f"Data to {day(to)}, refreshed {day(made)}, {made:%H:%M}. "),
+        Piece(f"Data to {day(to)}, refreshed {moment(made)}. "),
         Piece("Open the dashboards", url=address_of("/executive/")),
         Piece(". These blocks are written anew after each refresh: write beside them, not into them.", color="gray"),
     )

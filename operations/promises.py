@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from analytics.access import roles, store_of
-from analytics.formats import day
+from analytics.formats import day, many
 from operations import audience
 from operations.models import Customer, Duty
 from operations.money import NOTHING, Promise
@@ -53,7 +53,7 @@ def remind(due_at: datetime) -> str:
     if told:
         found = {_key(debt): debt.promise for what in told.values() for debt in what.all}
         broken = sum(state is Promise.BROKEN for state in found.values())
-        return f"{len(found) - broken} due today, {broken} broken; told: {_many(len(told), 'person', 'people')}."
+        return f"{len(found) - broken} due today, {broken} broken; told: {many(len(told), 'person', 'people')}."
     if any(is_news(p.made.promise_on, p.state, since, today) for p in last_promises(today).values()):
         return "There are promises to look at, but nobody to tell: give the desk's people e-mail addresses."
     return f"Nothing is due on {day(today)}, and no promise was broken since {day(since)}."
@@ -126,7 +126,7 @@ def _tell(user, what: News, since: date, today: date) -> None:
     for found, label, lacking, state in parts:
         if found:
             sum_ = sum((missing(debt) for debt in found), NOTHING)
-            lines.append((label, f"{_many(len(found), 'promise')}, {money(sum_)} {lacking}"))
+            lines.append((label, f"{many(len(found), 'promise')}, {money(sum_)} {lacking}"))
             urls.append(_list(found, state, mine))
     if len(urls) > 1:  # the button opens the list of the broken ones
         lines.append(f"Due today: {address_of(urls[0])}")
@@ -156,7 +156,3 @@ def _list(found: tuple[Debt, ...], state: Promise, mine: bool) -> str:
     said |= {"assigned": ME} if mine else {}
     said |= {"group": BUSINESS} if all(debt.group == BUSINESS for debt in found) else {}
     return f"{reverse('receivables')}?{urlencode(said)}"
-
-
-def _many(n: int, one: str, more: str = "") -> str:
-    return f"{n} {one if n == 1 else more or f'{one}s'}"

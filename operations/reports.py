@@ -7,13 +7,12 @@ Slack gets the headlines alone. Each is recorded once a period and person, howev
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from analytics import queries, report
-from analytics.access import store_of
+from analytics.access import require_whole
 from analytics.business import business
 from analytics.dashboards import insights
 from analytics.models import ReportMail
@@ -28,8 +27,7 @@ WORDS = {"week": "weekly", "month": "monthly"}
 
 def report_mail_save(row: ReportMail, *, user) -> ReportMail:
     """Write who gets a report, and whether. PermissionDenied without the right, or for who is kept to a store."""
-    if not user.has_perm("analytics.change_reportmail") or store_of(user):
-        raise PermissionDenied("Your account doesn't allow this.")
+    require_whole(user, "analytics.change_reportmail")
     with audit.acting(user):
         row.full_clean()
         row.save()

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from analytics.formats import many
 from etl.errors import MoonwalkError
 from operations import aftermath, catch_up, deliveries, duties, queue, refresh, schedules, watch
 from operations.lock import RefreshBusy, running
@@ -93,14 +94,10 @@ def due_deliveries(now: datetime) -> list[str]:
     """Messages whose moment has come."""
     if not settings.REDIS_URL:
         sent = deliveries.deliver_due()
-        return [f"Sent {_many(sent)}."] if sent else []
+        return [f"Sent {many(sent, 'message')}."] if sent else []
     due = deliveries.due().values_list("pk", flat=True)[:MOST_DELIVERIES]
     asked = sum(_ask(deliveries.TASK, pk=pk) for pk in due)
-    return [f"Asked for {_many(asked)}."] if asked else []
-
-
-def _many(messages: int) -> str:
-    return "1 message" if messages == 1 else f"{messages} messages"
+    return [f"Asked for {many(asked, 'message')}."] if asked else []
 
 
 def payments(now: datetime) -> list[str]:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from analytics import formats
 from analytics.access import can_see, contacts_of
 from analytics.admin_lists import ListAdmin, link, tag
 from analytics.dashboards import frame
@@ -37,7 +38,7 @@ def amount(value: Decimal | None) -> str | None:
 
 def day(value) -> str | None:
     """10 Feb 2026; None: no value."""
-    return f"{value:%-d %b %Y}" if value else None
+    return formats.day(value) if value else None
 
 
 def overdue(since: date | None) -> int | None:

@@ -53,6 +53,7 @@ def test_no_base_is_a_dash_that_says_why(now, then):
 
 def test_a_moment_is_on_the_businesss_clock():
     assert formats.moment(datetime(2026, 3, 5, 5, 7, tzinfo=UTC)) == "5 Mar 2026, 09:07"
+    assert formats.moment(datetime(2026, 3, 5, 9, 7)) == "5 Mar 2026, 09:07"
 
 
 def test_many():
