@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import DataError
 from django.db.models import QuerySet
@@ -154,6 +155,7 @@ class ListAdmin(SoundList, ModelAdmin):
     compressed_fields = False  # labels above: three fields stand in a row, on a phone one below the other
     list_before_template = "admin/list_top.html"
     list_about = ""
+    list_empty = "Nothing here yet."  # what stands in a list that has no row at all
     cells: tuple[Cell, ...] = ()
 
     def get_urls(self):
@@ -182,6 +184,11 @@ class ListAdmin(SoundList, ModelAdmin):
 
     def get_changelist(self, request, **kwargs):
         return FilledList
+
+    def _get_obj_does_not_exist_redirect(self, request, opts, object_id):
+        """Back to the list: the address names no row, and perhaps never did."""
+        messages.warning(request, f"There is no {opts.verbose_name} “{unquote(object_id)}”.")
+        return redirect(f"admin:{opts.app_label}_{opts.model_name}_changelist")
 
     def export_view(self, request, form: str):
         """The list as it is filtered, sought and sorted, all of its pages, as a CSV or XLSX file."""

@@ -244,7 +244,6 @@ SECURE_CSP_ADMIN = SECURE_CSP | {"script-src": ["'self'", "'unsafe-eval'"]}
 UNFOLD = {
     "SITE_TITLE": "Moonwalk",
     "SITE_HEADER": "Moonwalk",
-    "SITE_SUBHEADER": "Customers and orders",
     "SITE_URL": "/",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("icon.svg")}],
     # The pages' brand blue in the admin's steps, light to dark, so that both halves are one house.

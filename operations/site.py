@@ -1,6 +1,8 @@
 """The admin's door: who gets in at all, what stands beside every page and on the first one. What each may do inside:
 roles.py, and the permissions of people."""
 
+from functools import update_wrapper
+
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
@@ -59,6 +61,17 @@ class Site(UnfoldAdminSite):
     def has_permission(self, request) -> bool:
         return may_enter(request.user)
 
+    def admin_view(self, view, cacheable=False):
+        """Who is signed in and may not come in is told so where they asked, not at another address."""
+        inner = super().admin_view(view, cacheable)
+
+        def guarded(request, *args, **kwargs):
+            if request.user.is_authenticated and not self.has_permission(request):
+                raise PermissionDenied
+            return inner(request, *args, **kwargs)
+
+        return update_wrapper(guarded, inner)
+
     @method_decorator(login_not_required)  # as Django's own
     def login(self, request, extra_context=None):
         """Who is signed in and may not come in is told so: one more form to sign in with would say nothing."""
@@ -94,6 +107,17 @@ def navigation(request) -> list[dict]:
     return groups
 
 
+def place(opts) -> tuple[str, str]:
+    """(heading, title) of a list, as the menu has them; the heading is "" for one that isn't in it."""
+    room = next((room for room, models in ROOMS.items() if opts.label in models), "")
+    return room, _title(opts)
+
+
+def _title(meta) -> str:
+    title = TITLES.get(meta.label) or str(meta.verbose_name_plural)
+    return title[:1].upper() + title[1:]
+
+
 def _opens(request, name: str) -> bool:
     known = admin.site._registry.get(apps.get_model(name))
     return known is not None and known.has_view_or_change_permission(request)
@@ -102,8 +126,7 @@ def _opens(request, name: str) -> bool:
 def _item(request, name: str, icon: str) -> dict:
     meta = apps.get_model(name)._meta
     link = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
-    title = TITLES.get(name) or str(meta.verbose_name_plural)
-    return {"title": title[:1].upper() + title[1:], "link": link, "icon": icon, "active": request.path.startswith(link)}
+    return {"title": _title(meta), "link": link, "icon": icon, "active": request.path.startswith(link)}
 
 
 def front(request, context: dict) -> dict:

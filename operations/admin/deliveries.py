@@ -63,7 +63,9 @@ def _what_next(delivery: Delivery) -> str:
     if delivery.state == Delivery.State.SENT:
         return moment(delivery.sent_at)
     if delivery.state == Delivery.State.WAITING and delivery.attempts:
-        return f"{delivery.last_error} Again at {moment(delivery.next_attempt_at)}."
+        soon = delivery.next_attempt_at - timezone.now() < timedelta(minutes=2)
+        at = f"{timezone.localtime(delivery.next_attempt_at):%H:%M:%S}" if soon else moment(delivery.next_attempt_at)
+        return f"{delivery.last_error} Again at {at}."
     return delivery.last_error
 
 
@@ -77,6 +79,7 @@ class DeliveryAdmin(ListAdmin):
     search_help_text = "What it is about, to whom, or words of an error"
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-pk")
+    list_empty = "Nothing was sent yet."
     list_about = (
         "E-mails, messages to Slack and pushes to Notion. What can't go now is tried again for two days, then given "
         "up. Tick some to send them again."

@@ -2,6 +2,7 @@
 one store."""
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.urls import reverse
 from unfold.contrib.filters.admin import BooleanRadioFilter
@@ -81,7 +82,9 @@ class ReportMailAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
 
     @display(description="in Slack", ordering="by_slack")
     def slack(self, row):
-        return "its insights" if row.by_slack else "no"
+        if not row.by_slack:
+            return "no"
+        return "its insights" if settings.SLACK_WEBHOOK else "no: no webhook is set"
 
     @display(description="state", ordering="paused")
     def state(self, row):

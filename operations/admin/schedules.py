@@ -181,7 +181,7 @@ class ScheduleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
         tick = PeriodicTask.objects.filter(task=schedules.TICK, enabled=True).first()
         about = "When each of these is due, on the business's clock. "
         if not settings.REDIS_URL:
-            about += "Nothing happens by itself here, as there is no Redis: `manage.py tick` does what is due."
+            about += "Nothing happens by itself here, as there is no Redis: the command manage.py tick does it."
         elif tick and tick.last_run_at:
             about += f"The clock last looked for what is left to do on {moment(tick.last_run_at)}."
         else:
@@ -266,6 +266,7 @@ class DutyAdmin(HiddenFromStores, ListAdmin):
     search_fields = ("name", "outcome")
     search_help_text = "A duty, or words of what came of it"
     date_hierarchy = "due_at"
+    list_empty = "Nothing was due yet."
     list_about = (
         "What schedules owed, each once. What could not be done is tried again for a while; after an outage only the "
         "latest moment is made up for."

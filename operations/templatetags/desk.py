@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from django import template
 from django.db import DatabaseError
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from analytics.access import can_see
@@ -15,6 +15,7 @@ from operations.money import Promise
 from operations.moved import waits_for
 from operations.receivables import BUSINESS, CONSUMERS, debts, is_due
 from operations.site import may_enter
+from operations.site import place as place_of
 
 register = template.Library()
 log = logging.getLogger(__name__)
@@ -25,6 +26,18 @@ UNDO = {"payments": ("void-payment", "payment"), "followups": ("void-followup", 
 def may(user, what: str) -> bool:
     """{% if user|may:"pay" %}: whether this person may do an action (acts.PERMISSIONS) at all."""
     return may_do(user, what)
+
+
+@register.simple_tag(takes_context=True)
+def place(context) -> dict:
+    """Where a page of the admin is, as the menu names it: {room, title, list}; nothing for a page of no list."""
+    opts = context.get("opts") or getattr(context.get("original"), "_meta", None)
+    try:
+        list_ = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist") if opts else ""
+    except NoReverseMatch:
+        list_ = ""
+    room, title = place_of(opts) if list_ else ("", "")
+    return {"room": room, "title": title, "list": list_}
 
 
 @register.filter

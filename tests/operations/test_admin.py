@@ -105,6 +105,31 @@ def test_a_stranger_is_asked_to_sign_in(client, db):
     assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/login/")
 
 
+def test_who_may_not_come_in_is_told_so_where_they_asked(as_):
+    answer = as_("noor").get(url("duty"))
+    assert answer.status_code == 403 and "doesn&#x27;t open this page" in answer.content.decode().replace("'", "&#x27;")
+
+
+def test_an_address_of_no_row_leads_to_the_list_with_a_word(as_):
+    page = as_("layla").get(url("refreshrun", "change", "abc"), follow=True).content.decode()
+    assert "There is no refresh “abc”." in page and "deleted" not in page
+
+
+def test_pages_are_called_as_the_menu_calls_them(as_):
+    page = as_("layla").get(url("schedule")).content.decode()
+    assert "By itself" in page and "Customers and orders" not in page.split("<title>")[1].split("</title>")[0]
+    assert "Schedules | Moonwalk" in page and "Select schedule" not in page
+    people = as_("root").get("/admin/auth/user/").content.decode()
+    assert "People | Moonwalk" in people and "Authentication and Authorization" not in people
+
+
+def test_an_empty_list_says_so_and_advises_nothing_impossible(as_):
+    for model, words in (("delivery", "Nothing was sent yet."), ("duty", "Nothing was due yet.")):
+        page = as_("layla").get(url(model)).content.decode()
+        assert words in page and "Create a new item" not in page
+        assert "Nothing matches" in as_("layla").get(url(model) + "?q=zzz").content.decode()
+
+
 def test_who_may_not_come_in_is_told_so(as_):
     """No empty form to sign in with for somebody who is signed in."""
     answer = as_("omar").get(reverse("admin:index"), follow=True)

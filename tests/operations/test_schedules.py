@@ -234,6 +234,14 @@ def test_a_manager_changes_the_hour_and_it_is_in_the_trail(as_, people):
     assert "every day at 06:00 → every day at 05:30" in as_("layla").get(url("change", row.pk)).content.decode()
 
 
+def test_switching_one_off_is_told_in_words_in_the_trail(as_):
+    row = refresh_schedule()
+    as_("layla").post(url("change", row.pk), {k: v for k, v in FORM.items() if k != "enabled"} | {"at": "06:00"})
+    for page in (url("change", row.pk), reverse("admin:auditlog_logentry_changelist")):
+        said = as_("root").get(page).content.decode()
+        assert f"schedule {row.pk}" in said and "yes → no" in said and "periodic task" not in said, page
+
+
 def test_a_second_one_of_the_same_duty_and_one_removed(as_):
     form = FORM | {"kind": "weekly", "weekday": "0", "at": "14:00"}
     assert as_("layla").post(url("add"), form).status_code == 302
