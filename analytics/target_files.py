@@ -15,6 +15,7 @@ from difflib import get_close_matches
 
 from analytics.dashboards import frame
 from analytics.exports import plain
+from analytics.formats import many
 from analytics.metrics import METRICS
 from analytics.models import Target
 from analytics.targets import offered
@@ -28,6 +29,7 @@ MOST = Decimal(10) ** 10  # what the column of the database holds less than
 MONTH = re.compile(r"(20\d\d)[-/.](0?[1-9]|1[0-2])([-/.]0?1)?( 00:00(:00)?)?", re.ASCII)
 MONTHS_IN_WORDS = ("%b-%y", "%b %y", "%b-%Y", "%b %Y", "%B-%y", "%B %Y", "%B-%Y")
 NUMBER = re.compile(r"(\d{1,3}(,\d{3})+|\d+)(\.\d+)?", re.ASCII)
+NO_CSV = "The file can't be read as CSV: save it again as CSV UTF-8."
 WHOLE = ("", "all", "all stores", "the whole business")
 
 
@@ -50,7 +52,7 @@ def read_metric(text: str) -> str:
         raise Wrong("Write the metric's name, such as revenue.")
     known = {name: name for name in offered()} | {METRICS[n].label.casefold(): n for n in offered()}
     near = dict.fromkeys(known[word] for word in get_close_matches(wanted, known, n=3, cutoff=0.8))
-    meant = f"did you mean {', '.join(near)}?" if near else "docs/metrics.md lists them, and so does the template."
+    meant = f"did you mean {', '.join(near)}?" if near else "the page Definitions lists them, and so does the template."
     raise Wrong(f"There is no metric “{text[:40]}”: {meant}")
 
 
@@ -99,12 +101,12 @@ def read_value(text: str, unit: str) -> Decimal:
         if value <= 1 and not percent:
             raise Wrong(f"{bare} would be {bare} %: write shares in %, like 95 (or {bare} % if that is meant).")
         value /= 100
+    if value >= MOST:  # before it is rounded: Decimal rounds no number of more than 28 digits
+        raise Wrong(f"“{said[:40]}” is too much.")
     if value != round(value, 4):
         raise Wrong(f"“{said[:40]}” has too many decimals: {2 if unit == 'share' else 4} are kept.")
     if not value:
         raise Wrong("A target is above 0.")
-    if value >= MOST:
-        raise Wrong(f"“{said[:40]}” is too much.")
     return value
 
 
@@ -181,7 +183,7 @@ class Checked:
         said = [f"{self.count(state)} {words}" for state, words in
                 (("new", "new"), ("changed", "changed"), ("same", "as they were")) if self.count(state)]  # fmt: skip
         if self.left_out:
-            said.append(f"{self.left_out} row{'' if self.left_out == 1 else 's'} without a target left out")
+            said.append(f"{many(self.left_out, 'row')} without a target left out")
         return ", ".join(said) or "no target in it"
 
 
@@ -191,12 +193,16 @@ def check(data: bytes) -> Checked:
         return _refused("The file is too big for a list of targets: at most 1 MB.")
     if data[:2] == b"PK" or data[:4] == b"\xd0\xcf\x11\xe0":
         return _refused("This is a workbook: save it as CSV in Excel (File, Save as, CSV UTF-8), then upload that.")
+    if not data.strip(b"\0\r\n\t ,;\xef\xbb\xbf"):
+        return _refused("The file is empty.")
     try:
         text = first_lines(decode(data))
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator_of(text), strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        return _refused(f"The file can't be read as CSV ({str(error)[:80]}): save it again as CSV UTF-8.")
+    except (csv.Error, UnicodeDecodeError):
+        return _refused(NO_CSV)
     heads = [cell.strip().casefold() for cell in lines[0]] if lines else []
+    if any(not head.isprintable() for head in heads):
+        return _refused(NO_CSV)
     faults = _faults_of(heads)
     if faults:
         return Checked(faults=faults)

@@ -17,7 +17,7 @@ from django.db import transaction
 
 from analytics import access
 from analytics.dashboards import DASHBOARDS, frame
-from analytics.formats import DOWN, LEVEL, UP, Number, figure, number, with_unit
+from analytics.formats import DOWN, LEVEL, UP, Number, after, before, figure, number, with_unit
 from analytics.metrics import FORMULA, METRICS, Metric, parts_of
 from analytics.models import Target
 
@@ -158,7 +158,7 @@ class Words:
 
     line: "102 % of the target of Dhs 25,000"; verdict: "Reached: Dhs 580 above"; arrow, css: as of a Change; how: how
     it was worked out. fill, mark, now: of a bar 100 long, how far the figure reaches, where the target is, and where a
-    straight line would be by now (None: there is none). complete: the line alone says how far it is.
+    straight line would be by now (None: there is none).
     """
 
     line: str
@@ -169,12 +169,11 @@ class Words:
     fill: float = 0
     mark: float = 100
     now: float | None = None
-    complete: bool = False
 
     @property
     def short(self) -> str:
         """In a line, for a part of a card."""
-        return self.line if self.complete or not self.verdict else f"{self.line}. {self.verdict}"
+        return f"{self.line}. {self.verdict}" if self.verdict else self.line
 
 
 def words(name: str, found: Aim | None, target: Decimal, closed: bool, currency: str) -> Words:
@@ -186,7 +185,7 @@ def words(name: str, found: Aim | None, target: Decimal, closed: bool, currency:
     grows = adds_up(name)
     line = f"{number(floor(found.share * 100))} % of the target of {aimed}" if grows else f"Target {aimed}"
     scale = min(2.0, max(1.0, found.share))
-    bar = {"fill": _width(found.share, scale), "mark": _width(1, scale), "complete": grows}
+    bar = {"fill": _width(found.share, scale), "mark": _width(1, scale)}
     if not grows or closed or found.value >= target:
         return replace(_settled(found, line, closed, grows, currency), **bar)
     days = f"{found.elapsed.over} of {found.elapsed.days} days are over"
@@ -224,7 +223,14 @@ def _difference(found: Aim, currency: str) -> str:
     size, where = abs(found.by), "above" if found.by > 0 else "below"
     unit = found.metric.unit
     shown = f"{figure(size, 'share')} pp" if unit == "share" else with_unit(size, unit, currency)
-    return f"{shown} {where}" if figure(size, unit).strip("0.,") else f"just {where}"
+    if figure(size, unit).strip("0.,"):
+        return f"{shown} {where}"
+    scaled = size * 100 if unit == "share" else size
+    places = next((n for n in range(1, 5) if number(scaled, n).strip("0.,")), None)  # the decimals that decide
+    if places is None or unit == "money":
+        return f"just {where}"
+    sign = "pp" if unit == "share" else after(unit)
+    return " ".join(filter(None, (before(unit, currency), number(scaled, places), sign, where)))
 
 
 def _css(found: Aim) -> str:

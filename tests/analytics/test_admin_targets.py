@@ -60,7 +60,8 @@ def test_amounts_as_people_write_them(text, unit, value):
     ("NaN", "money", "is no number"), ("-5", "money", "above 0"), ("0", "money", "above 0"),
     ("0 %", "share", "above 0"),
     ("0.95", "share", "write shares in %"), ("1", "share", "write shares in %"), ("14.755", "share", "decimals"),
-    ("1.23456", "days", "decimals"), ("99999999999", "money", "too much"), ("5 %", "money", "is no number"),
+    ("1.23456", "days", "decimals"), ("99999999999", "money", "too much"), ("1" * 40, "count", "too much"),
+    ("1" * 40, "share", "too much"), ("5 %", "money", "is no number"),
     ("=1+1", "money", "is no number"),
 ])  # fmt: skip
 def test_amounts_that_cannot_be_taken_say_what_to_do(text, unit, why):
@@ -155,13 +156,15 @@ def test_every_fault_is_named_by_row_and_column():
 
 
 @pytest.mark.parametrize(("data", "why"), [
-    (b"", "The column is missing"),
+    (b"", "The file is empty."),
+    (b"\x00" * 100, "The file is empty."),
+    (bytes(range(1, 256)), "The file can't be read as CSV: save it again as CSV UTF-8."),
     (b"metric,month,store\nrevenue,2026-02,\n", "Row 1, target: The column is missing"),
     (b"metric,month,stor,target\nrevenue,2026-02,Hielo,5\n", "Row 1, stor: There is no such column"),
     (b"metric,month,store,target,target\nrevenue,2026-02,,5,6\n", "Row 1, target: The column is there twice"),
     (b"PK\x03\x04 a workbook", "This is a workbook"),
     (b'metric,month,store,target\n"revenue,2026-02,,5\n', "can't be read as CSV"),
-    (b"\x00\x01\x02\x03" * 50, "The column is missing"),
+    (b"\x00\x01\x02\x03" * 50, "The file can't be read as CSV: save it again as CSV UTF-8."),
     (b"x" * (target_files.MOST_BYTES + 1), "too big"),
     (csv_of(*["revenue,2026-02,,5"] * (target_files.MOST_ROWS + 1)), "more than 5,000 rows"),
 ])  # fmt: skip

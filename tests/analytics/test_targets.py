@@ -55,7 +55,8 @@ def said(name: str, value, target: str, *, closed: bool = True, month: Elapsed |
     ("delivery_rate", 0.629712, "0.6", "Target 60.0 %", "3.0 pp above", "level"),
     # what rounds away is not nothing
     ("revenue", Decimal("24999.999"), "25000", "99 % of the target of Dhs 25,000", "Missed: just below", "down"),
-    ("collection_rate", 0.8499, "0.85", "Target 85.0 %", "Missed: just below", "down"),
+    ("collection_rate", 0.8499, "0.85", "Target 85.0 %", "Missed: 0.01 pp below", "down"),
+    ("processing_days", 1.9376, "1.9", "Target 1.9 days", "Missed: 0.04 days above", "down"),
 ])  # fmt: skip
 def test_a_month_that_is_over(name, value, target, line, verdict, css):
     found = said(name, value, target)
@@ -185,7 +186,7 @@ def test_cards_say_how_they_stand(get, goals):
         "revenue": "Revenue: 102 % of the target of Dhs 25,000 ▲ Reached: Dhs 580 above",
     }
     # 692.92 / 900 = 0.7699
-    assert '<dd class="aimed">76 % of the target of Dhs 900</dd>' in february
+    assert '<dd class="aimed">76 % of the target of Dhs 900. Missed: Dhs 207 below</dd>' in february
     march = get("executive", period="2026-03")
     assert aims(march)["revenue"].startswith(
         "Revenue: 10 % of the target of Dhs 25,000 ▼ On pace for Dhs 20,150 (80 %) how the pace of Revenue is worked"

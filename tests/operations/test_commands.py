@@ -245,6 +245,8 @@ def test_board_report_writes_the_last_closed_month_or_the_period_named(golden_da
     code, out, _ = call("board_report", "--period", "2026-W07", "--out", str(week))
     assert (code, out) == (0, f"{week}: the board report of Week 7, 2026 (9 Feb to 15 Feb).\n")
     assert week.stat().st_size > 10_000
+    (tmp_path / "board").mkdir()
+    assert call("board_report", "--out", "board")[1].startswith("board/board-report-2026-02.pdf: ")
 
 
 @pytest.mark.parametrize(
@@ -252,6 +254,8 @@ def test_board_report_writes_the_last_closed_month_or_the_period_named(golden_da
     [
         ("2026-03", "2026-03 isn't over in this data, and a board report is made of closed months: 2024-01 to "
          "2026-02."),
+        ("2026-13", "2026-13 is no month: write it like 2026-02."),
+        ("2026-W60", "2026-W60 is no week: write it like 2026-W07."),
         ("March", "'March' is no month and no week: write it like 2026-02 or 2026-W07."),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--period", help="2026-02 or 2026-W07; without it the last closed month")
-        parser.add_argument("--out", type=Path, help="the file (board-report-2026-02.pdf in this folder)")
+        parser.add_argument("--out", type=Path, help="the file, or the folder for board-report-2026-02.pdf (this one)")
 
     def handle(self, *, period, out, **options):
         from analytics import queries, report
@@ -25,7 +25,8 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from None
         except MoonwalkError as error:
             raise CommandError(str(error)) from None
-        out = out or Path(report.file_name(chosen.key))
+        out = out or Path()
+        out = out / report.file_name(chosen.key) if out.is_dir() else out
         try:
             out.write_bytes(made)
         except OSError as error:
