@@ -448,6 +448,8 @@ def now_said(rule: AlertRule, user) -> list[tuple[str, str]]:
     sees the figure. tone: good, warn, bad, info."""
     if not can_see(user, page_of(rule)):
         return [("info", NOT_SHOWN)]
+    if rule.built_in and rule.kind != Kind.REFRESH_FAILED and rule.limit is None:
+        return [("info", "Without a limit there is nothing to compare with.")]  # a form that was sent empty
     if rule.built_in:
         return [_NOW[rule.kind](rule)]
     from analytics import alerts, queries
@@ -462,7 +464,7 @@ def now_said(rule: AlertRule, user) -> list[tuple[str, str]]:
     if reading.met:
         found.append(("warn", reading.headline))
     else:
-        found.append(("good", f"Nothing to tell of {reading.period.name}."))
+        found.append(("good", f"Nothing to tell of {reading.period.name}: it is not {alerts.condition_said(rule)}."))
     if told:
         found.append(("info", f"Told on {moment(told.at)}: once a period, whatever is changed here."))
     for one in reading.found:

@@ -17,7 +17,7 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from analytics import alerts as figures
 from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, people_filter, tag, values_filter
@@ -70,6 +70,15 @@ class BuiltInForm(forms.ModelForm):
         model = AlertRule
         fields = ("limit", "paused", "people", "by_mail", "by_slack")
 
+    def add_error(self, field, error):
+        """The model judges what could be read: where a field could not be, its own fault is the only true one."""
+        if field is None and hasattr(error, "error_dict"):
+            found = {name: said for name, said in error.error_dict.items() if name not in self.errors}
+            if not found:
+                return
+            error = ValidationError(found)
+        super().add_error(field, error)
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if limit := self.fields.get("limit"):
@@ -78,6 +87,13 @@ class BuiltInForm(forms.ModelForm):
                 limit.label = f"Limit, in {figures.unit_of(self.instance)}"
             if self.initial.get("limit") is not None:
                 self.initial["limit"] = figures.plain(self.initial["limit"]).replace(",", "")
+
+
+class LimitField(forms.DecimalField):
+    """A number, with a "%" where one is meant."""
+
+    def to_python(self, value):
+        return super().to_python(value.strip().removesuffix("%").strip() if isinstance(value, str) else value)
 
 
 class RuleForm(BuiltInForm):
@@ -91,6 +107,10 @@ class RuleForm(BuiltInForm):
         help_text="The rule then looks at each of them, and one message names all that met it.",
     )  # fmt: skip
     store = forms.ChoiceField(label="Only the store", required=False, widget=UnfoldAdminSelectWidget)
+    limit = LimitField(
+        required=False, max_digits=14, decimal_places=4, label="Limit",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )  # fmt: skip
 
     class Meta(BuiltInForm.Meta):
         fields = ("name", "metric", "grain", "split", "store", "condition", *BuiltInForm.Meta.fields)
@@ -105,6 +125,29 @@ class RuleForm(BuiltInForm):
         self.fields["metric"].choices = [("", "choose a figure"), *known]
         self.fields["split"].choices = [("", "nothing: as one figure"), *SPLIT_WORDS.items()]
         self.fields["store"].choices = [("", "every store, together"), *((s, s) for s in _stores(rule.store))]
+        if _is_share(rule) and rule.limit is not None and 0 < rule.limit <= 1:
+            self.initial["limit"] = f"{figures.plain(rule.limit)} %"
+
+    def clean(self):
+        """A share's limit is in %: 0.9 is asked about, as targets do."""
+        said = super().clean()
+        typed = str(self.data.get(self.add_prefix("limit"), "")).strip()
+        rule = AlertRule(metric=said.get("metric") or "", condition=said.get("condition") or "")
+        limit = said.get("limit")
+        if _is_share(rule) and limit is not None and 0 < limit <= 1 and not typed.endswith("%"):
+            bare = figures.plain(limit)
+            meant = figures.plain(limit * 100)
+            self.add_error(
+                "limit", f"{bare} would be {bare} %: write shares in %, like {meant} (or {bare} % if that is meant)."
+            )
+        return said
+
+
+def _is_share(rule: AlertRule) -> bool:
+    """Is its limit one of a share, in %?"""
+    metric = METRICS.get(rule.metric)
+    sided = rule.condition in (AlertRule.Condition.ABOVE, AlertRule.Condition.BELOW)
+    return bool(metric and metric.unit == "share" and sided)
 
 
 def _stores(own: str) -> list[str]:
@@ -229,6 +272,8 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
         rule = form.instance
         rule.by_mail = True  # not asked for here
         try:
+            if unread := form.errors.get("limit"):
+                raise ValidationError(list(unread))
             rule.clean()
             said = alerts.now_said(rule, request.user)
         except ValidationError as error:

@@ -163,6 +163,27 @@ def test_a_built_in_rule_can_be_set_and_not_made_another(as_, people, golden_dat
     assert 'name="limit"' not in text(client.get(change(failed)))
 
 
+def test_one_fault_is_said_once(as_, golden_data):
+    client, late = as_("layla"), AlertRule.objects.get(kind="refresh_late")
+    for kind in ("refresh_late", "quarantine", "closed_month"):
+        built_in = AlertRule.objects.get(kind=kind)
+        answer = client.post(change(built_in), {"limit": "", "by_mail": "on"})
+        assert (answer.status_code, text(answer).count("Say from which value on")) == (200, 1)
+    page = text(client.post(change(late), {"limit": "1" * 20, "by_mail": "on"}))
+    assert "no more than 14 digits" in page and "Say from which value on" not in page
+    assert "There is no figure" not in text(client.post(f"{RULES}add/", {"name": "Empty", "metric": "", "limit": ""}))
+
+
+def test_a_small_share_is_asked_about_as_targets_ask(as_, golden_data):
+    client, share = as_("layla"), FORM | {"metric": "collection_rate"}
+    asked = "0.9 would be 0.9 %: write shares in %, like 90 (or 0.9 % if that is meant)."
+    assert asked in text(client.post(f"{RULES}add/", share | {"limit": "0.9"}))
+    assert asked in client.get(f"{RULES}preview/", share | {"limit": "0.9"}).json()["said"]
+    assert client.post(f"{RULES}add/", share | {"limit": "0.9 %"}).status_code == 302
+    made = AlertRule.objects.get(kind="metric")
+    assert made.limit == Decimal("0.9") and 'value="0.9 %"' in text(client.get(change(made)))
+
+
 # --- What it would say now -------------------------------------------------------------------------------------------
 
 
@@ -170,12 +191,13 @@ def test_a_built_in_rule_can_be_set_and_not_made_another(as_, people, golden_dat
     ("changed", "said", "unit"),
     [
         ({}, "Revenue below Dhs 30,000: Dhs 25,580 in February 2026", "Dhs"),
-        ({"limit": "20000"}, "Nothing to tell of February 2026.", "Dhs"),
+        ({"limit": "20000"}, "Nothing to tell of February 2026: it is not below Dhs 20,000.", "Dhs"),
+        ({"limit": "1e30"}, "no more than 14 digits", "Dhs"),
         ({"metric": "collection_rate", "limit": "80"}, "Collection rate below 80 %: 79.3 % in February 2026", "%"),
         ({"metric": "collection_rate", "condition": "change", "limit": "5"}, "−8.5 pp", "points of %"),
         ({"condition": "change", "limit": "1"}, "+1.5 %", "%"),
         ({"metric": "processing_days", "grain": "week"}, "below 30,000 days: 1.8 days in Week 9, 2026", "days"),
-        ({"condition": "missing", "limit": ""}, "Nothing to tell of February 2026.", ""),
+        ({"condition": "missing", "limit": ""}, "Nothing to tell of February 2026: it is not missing.", ""),
         ({"metric": "m1_customers", "grain": "week"}, "counted by month alone", ""),
         ({"limit": ""}, "Say from which value on", "Dhs"),
         ({"metric": ""}, "Fill in the rule", ""),
