@@ -59,7 +59,9 @@ UNCOMPARED = (
     "publishing, look at a month that you know; going back is possible."
 )
 NO_WORKER = "No worker took it up: is the Celery worker running?"
-NOBODY = "Nobody carried it out: `manage.py tick` does (docs/schedules.md)."
+NOBODY = "Nobody carried it out: the command manage.py tick does (docs/schedules.md)."
+# As the tick beside the button says it; the command's own switch is in its help.
+FORCED = "“Refresh now” with “even if nothing changed” publishes them all the same, as does the switch --force."
 BY_THE_CLOCK = (Trigger.SCHEDULE, Trigger.WATCH, Trigger.RETRY)  # whoever does them is at it already, without Redis
 # What nobody stands by for is done again when its process dies, so often.
 REPEATED = (Trigger.SCHEDULE, Trigger.WATCH, Trigger.BUTTON, Trigger.UPLOAD, Trigger.RELEASE)
@@ -815,8 +817,7 @@ def _left_out(house: "Warehouse", manifest: dict, live: dict, sure: bool) -> str
     when nothing speaks against it."""
     if _was_rolled_back(house, manifest):
         return (
-            "These exports went into a build that somebody rolled back: they are not published again unless forced "
-            "(refresh_data --force)."
+            f"These exports went into a build that somebody rolled back: they are not published again. {FORCED}"
         )
     inputs_of = RefreshRun.objects.filter(manifest__inputs=manifest["inputs"], state__in=(State.PUBLISHED, *WERE_HELD))
     for run in inputs_of.select_related("decided_by").order_by("-finished_at", "-pk"):
@@ -824,7 +825,7 @@ def _left_out(house: "Warehouse", manifest: dict, live: dict, sure: bool) -> str
         if not same and manifest["inputs"] == live.get("inputs"):
             continue  # the exports that are live, made by other code: it says nothing of this one
         if run.state == State.DISCARDED and run.decided_at:
-            return f"{decision(run)} Its exports are not published unless forced (refresh_data --force)."
+            return f"{decision(run)} Its exports are not published. {FORCED}"
         if run.state == State.HELD and same and run.manifest["held"]["against"] == house.base_of(live) and not sure:
             return f"The build of these exports is held: refresh {run.pk} waits for somebody to decide."
         if run.state == State.PUBLISHED:

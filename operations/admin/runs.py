@@ -19,8 +19,9 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.decorators import display
 
 from analytics import formats
-from analytics.access import store_of
-from analytics.admin_lists import Cell, ListAdmin, link, moment, people_filter, tag, yes_no
+from analytics.access import may_whole
+from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, people_filter, tag, yes_no
+from analytics.models import AlertEvent
 from analytics.tables import Column
 from etl.errors import MoonwalkError
 from operations import moved, quarantine, refresh, uploads
@@ -50,7 +51,7 @@ BACK, BACK_TO_EXPORTS = "Roll back to this build", "Roll back to these exports"
 
 
 @admin.register(RefreshRun)
-class RefreshRunAdmin(ListAdmin):
+class RefreshRunAdmin(HiddenFromStores, ListAdmin):
     """Who may look at refreshes has the view permission; who may start one or go back, the add permission. All of it is
     of the whole business: not for a person kept to one store."""
 
@@ -103,12 +104,9 @@ class RefreshRunAdmin(ListAdmin):
     def has_delete_permission(self, request, obj=None):
         return False
 
-    def has_view_permission(self, request, obj=None):
-        return super().has_view_permission(request, obj) and store_of(request.user) is None
-
     @staticmethod
     def may_start(request) -> bool:
-        return request.user.has_perm("operations.add_refreshrun") and store_of(request.user) is None
+        return may_whole(request.user, "operations.add_refreshrun")
 
     def get_queryset(self, request):
         return super().get_queryset(request).select_related("started_by", "decided_by").defer("moved")
@@ -158,6 +156,9 @@ class RefreshRunAdmin(ListAdmin):
         if self.may_start(request) and (build := way_back(run)):
             back = reverse("admin:operations_refreshrun_rollback", args=[run.pk])
             found.append(Button(BACK if build.build_id == run.build_id else BACK_TO_EXPORTS, back))
+        if run.state == run.State.NOTHING_NEW and (waits := moved.waits_for(request.user)):
+            url = reverse("admin:operations_refreshrun_change", args=[waits.pk])
+            found.append(Button("The refresh that is held", url))
         if run.trigger == run.Trigger.UPLOAD and uploads.mine(name, request.user):
             found.append(Button("The files it was uploaded with", reverse("uploaded", args=[name])))
         if url := page(request.user, "upload", "upload"):
@@ -195,6 +196,8 @@ class RefreshRunAdmin(ListAdmin):
     def release_view(self, request, pk):
         """GET: what publishing a held build means, and a button. POST: publishes it."""
         run = self._to_decide(request, pk)
+        if run.state != run.State.HELD:
+            return self._too_late(request, run)
         if why := refresh.why_not(run):
             messages.error(request, why)
             return redirect("admin:operations_refreshrun_change", pk)
@@ -209,12 +212,14 @@ class RefreshRunAdmin(ListAdmin):
     def discard_view(self, request, pk):
         """GET: what discarding a held build means, and a button. POST: removes it."""
         run = self._to_decide(request, pk)
+        if run.state != run.State.HELD:
+            return self._too_late(request, run)
         if request.method == "POST":
             try:
                 refresh.discard_held(run, request.user)
-                messages.success(request, f"Build {run.build_id} was discarded. What is live stays.")
-            except MoonwalkError as error:
-                messages.error(request, str(error))
+            except MoonwalkError:  # somebody was quicker
+                return self._too_late(request, run)
+            messages.success(request, f"Build {run.build_id} was discarded. What is live stays.")
             return redirect("admin:operations_refreshrun_change", pk)
         said = [
             "What is live stays. These very exports are not published any more, unless a refresh is forced: mend them "
@@ -228,11 +233,18 @@ class RefreshRunAdmin(ListAdmin):
             raise PermissionDenied
         return self._run(pk)
 
-    def _asked(self, request, run: RefreshRun, title: str, yes: str, said: list[str], danger: bool):
-        """The page that asks once more; one who comes too late is told."""
-        if run.state != run.State.HELD:
+    def _too_late(self, request, run: RefreshRun):
+        """To the run's page, whose first words are what was decided, by whom."""
+        if run.state not in refresh.WERE_HELD:
             messages.error(request, refresh.decision(run))
-            return redirect("admin:operations_refreshrun_change", run.pk)
+        elif request.method == "POST":
+            messages.error(request, "What you asked for was not done: somebody decided before you, as said below.")
+        else:
+            messages.info(request, "Nothing is left to decide here.")
+        return redirect("admin:operations_refreshrun_change", run.pk)
+
+    def _asked(self, request, run: RefreshRun, title: str, yes: str, said: list[str], danger: bool):
+        """The page that asks once more."""
         context = self.admin_site.each_context(request) | {
             "title": title, "yes": yes, "said": said, "danger": danger, "opts": self.opts, "run": run,
             "months": moved.months(run),
@@ -337,6 +349,9 @@ class RefreshRunAdmin(ListAdmin):
 
     @display(description="messages")
     def told(self, run):
+        here = reverse("admin:operations_refreshrun_change", args=[run.pk])
+        if not run.deliveries.exists() and AlertEvent.objects.filter(url=here).exists():
+            return "Nobody could be told: none of those to tell has an e-mail address and may open this page."
         return deliveries_of(run)
 
     @display(description="rows")
@@ -386,6 +401,7 @@ def held(run: RefreshRun, may_decide: bool) -> dict | None:
     what = f"revenue of {names} moves by more than the limit" if names else "closed months can't be compared"
     found = {"months": moved.months(run), "waits": run.state == State.HELD, "said": []}
     if run.state != State.HELD:
+        found |= {"before": "Before", "after": "After"}  # what is live now may be another build by now
         if run.state in refresh.WERE_HELD:
             title = refresh.decision(run)
         elif run.state == State.CHECKED:
@@ -474,7 +490,10 @@ def _number(value: int | None) -> str:
 def _words(run: RefreshRun) -> str:
     """A run's state in a few words: "running, step marts"; "published at 06:00"."""
     if run.state == run.State.HELD:
-        return f"held since {timezone.localtime(run.finished_at):%-d %b, %H:%M}: a person decides"
+        return f"held since {moment(run.finished_at)}: a person decides"
+    if run.state in refresh.WERE_HELD and run.decided_at:
+        became = "published" if run.state == run.State.RELEASED else "discarded"
+        return f"held since {moment(run.finished_at)}, then {became} on {moment(run.decided_at)}"
     if run.is_under_way:
         return f"{run.get_state_display()}, step {run.step}" if run.step else run.get_state_display()
     return f"{run.get_state_display()} at {timezone.localtime(run.finished_at):%H:%M:%S}"

@@ -20,6 +20,7 @@ from django.test import Client
 from django.urls import reverse
 
 from analytics import queries
+from analytics.admin_lists import moment
 from analytics.models import AlertRule
 from etl.errors import MoonwalkError
 from etl.warehouse import Warehouse
@@ -441,7 +442,7 @@ def test_discarded_it_is_gone_and_not_asked_about_again(first, folder, people, d
     again = run()
     assert again.state == State.NOTHING_NEW
     assert f"The build of refresh {found.pk} was discarded by layla on " in again.warnings[0]
-    assert "refresh_data --force" in again.warnings[0]
+    assert "“Refresh now” with “even if nothing changed” publishes them all the same" in again.warnings[0]
     assert builds_on_disk(data_dir) == {first.build_id}
     with pytest.raises(MoonwalkError, match="was discarded by layla"):
         refresh.discard_held(found, people["root"])
@@ -542,8 +543,30 @@ def test_the_runs_page_shows_old_against_new_and_asks(folder, people, as_, no_th
     assert refresh.run_queued(queued.pk).state == State.PUBLISHED
     page = words(client.get(url("change", found.pk)))
     assert f"The build of refresh {found.pk} was published by layla on " in page
+    found.refresh_from_db()
+    assert f"held since {moment(found.finished_at)}, then published on {moment(found.decided_at)}" in page
+    assert "Before After Change" in page and "Live now" not in page, "what is live now is the build itself"
     assert url("release", found.pk) not in client.get(url("change", found.pk)).content.decode()
-    assert "was published by layla" in words(client.get(url("release", found.pk), follow=True))
+    late = words(client.get(url("release", found.pk), follow=True))
+    assert late.count("was published by layla") == 1 and "Nothing is left to decide here." in late
+
+
+def test_who_comes_too_late_is_told_once_that_theirs_was_not_done(folder, people, as_):
+    """Two tabs: discarded in one, then both buttons pressed in the other; and one discarded at the very moment."""
+    found = held(folder)
+    refresh.discard_held(found, people["root"])
+    for decision in ("release", "discard"):
+        page = words(as_("layla").post(url(decision, found.pk), follow=True))
+        assert "What you asked for was not done: somebody decided before you" in page
+        assert page.count("was discarded by root") == 1
+
+
+def test_a_refresh_that_brought_nothing_new_leads_to_the_one_that_is_held(folder, as_):
+    found = held(folder)
+    again = run()
+    assert again.state == State.NOTHING_NEW
+    page = as_("layla").get(url("change", again.pk)).content.decode()
+    assert "The refresh that is held" in page and f'href="{url("change", found.pk)}"' in page
 
 
 def test_discarded_on_its_page(folder, people, as_, data_dir):
