@@ -279,7 +279,10 @@ def _held(rule: AlertRule, run: RefreshRun) -> Word:
     from operations.refresh import UNCOMPARED
 
     over = [(month.label, line) for month in moved.months(run) for line in month.revenue if line.over]
-    lines = [(f"{label}, {line.label}", f"{line.before} before, {line.after} now") for label, line in over[:MOST_LINES]]
+    lines = [
+        (f"{label}, {line.label}", f"{line.before} live now, {line.after} in this build")
+        for label, line in over[:MOST_LINES]
+    ]
     if len(over) > MOST_LINES:
         lines.append(("And", f"{len(over) - MOST_LINES} more on its page"))
     lines.append(("Pages show", _live()))

@@ -1,10 +1,12 @@
 """Alerts: the rules that say when somebody is told, and the history of what was. Both are of the whole business: not
 for a person kept to one store."""
 
+import re
+
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Count, Max, Prefetch
+from django.db.models import Count, Max, Prefetch, Q
 from django.http import JsonResponse
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, path, reverse
@@ -28,9 +30,11 @@ from etl.errors import BusinessError
 from operations import alerts, audience
 from operations.admin.shared import LATEST, Button, History, PeopleField, ServiceAdmin, delivery_tag, person
 from operations.admin.trail import trail
-from operations.models import Delivery
+from operations.models import Delivery, RefreshRun
 
 Kind = AlertRule.Kind
+RUN_PAGE = re.compile(r"/refreshrun/(\d+)/")
+DECIDED = {RefreshRun.State.RELEASED: "since published", RefreshRun.State.DISCARDED: "since discarded"}
 UNSENT = ["waiting", "sending", "failed"]
 LIMIT_HELP = {
     Kind.METRIC: "In the figure's own unit. Of a share type the %: 15 means 15 %. Of a change the % on the period "
@@ -185,7 +189,7 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
         Cell(Column("told", "Who is told"), lambda r: told(r)),
         Cell(Column("by", "By"), lambda r: ", ".join(ways(r))),
         Cell(Column("paused", "Paused", "boolean"), lambda r: r.paused),
-        Cell(Column("last", "Last told"), lambda r: moment(r._last)),
+        Cell(Column("last", "Last told"), lambda r: last_told(r)),
         Cell(Column("times", "Times told", "count"), lambda r: r._times),
         Cell(Column("by_whom", "Made by"), lambda r: person(r.created_by) if r.created_by else None),
     )
@@ -196,7 +200,8 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
     def get_queryset(self, request):
         found = super().get_queryset(request).exclude(pk__in=alerts.hidden_from(request.user))
         found = found.select_related("created_by").prefetch_related("people")
-        return found.annotate(_times=Count("events", distinct=True), _last=Max("events__at"))
+        return found.annotate(_times=Count("events", distinct=True), _last=Max("events__at"),
+                              _reached=Max("events__at", filter=Q(events__deliveries__isnull=False)))  # fmt: skip
 
     def has_delete_permission(self, request, obj=None):
         return super().has_delete_permission(request, obj) and not (obj and obj.built_in)
@@ -301,7 +306,7 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
 
     @display(description="last told", ordering="_last")
     def last_told(self, rule):
-        return moment(rule._last) or "never"
+        return last_told(rule) or "never"
 
     @display(description="about")
     def about(self, rule):
@@ -334,6 +339,12 @@ def says(rule: AlertRule) -> str:
     if not rule.built_in:
         return figures.rule_said(rule)
     return SAYS[rule.kind].format(limit=figures.limit_said(rule))
+
+
+def last_told(rule: AlertRule) -> str:
+    """When a rule was last met; said too where nobody could be told of it. "": never."""
+    when = moment(rule._last)
+    return when if rule._last == rule._reached else f"{when}, reached nobody"
 
 
 def told(rule: AlertRule) -> str:
@@ -447,6 +458,14 @@ class AlertEventAdmin(HiddenFromStores, ListAdmin):
         rules = reverse("admin:analytics_alertrule_changelist")
         return [("Rules", rules), ("Guide", reverse("guide", args=["alerts"]))]
 
+    def fill(self, request, rows):
+        """What became of the builds that waited for a person."""
+        runs = {row.pk: int(found[1]) for row in rows
+                if row.rule.kind == Kind.CLOSED_MONTH and (found := RUN_PAGE.search(row.url))}  # fmt: skip
+        states = dict(RefreshRun.objects.filter(pk__in=runs.values()).values_list("pk", "state")) if runs else {}
+        for row in rows:
+            row._run_state = states.get(runs.get(row.pk))
+
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
             context |= {"buttons": [Button("The page that shows it", obj.url)] if obj.url else [],
@@ -467,7 +486,9 @@ class AlertEventAdmin(HiddenFromStores, ListAdmin):
 
     @display(description="alert", ordering="headline")
     def said(self, event):
-        return format_html('<span class="mw-wrap">{}</span>', event.headline)
+        since = DECIDED.get(event._run_state)
+        since = format_html(" {}", tag("plain", since)) if since else ""
+        return format_html('<span class="mw-wrap">{}{}</span>', event.headline, since)
 
     @display(description="rule", ordering="rule__name")
     def rule_shown(self, event):

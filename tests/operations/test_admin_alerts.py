@@ -300,6 +300,25 @@ def test_alerts_are_filtered_and_taken_along(as_, history, query, found):
     assert {line["Alert"] for line in lines if line["Alert"]} == {history[name].headline for name in found}
 
 
+def test_the_rules_say_when_they_reached_nobody(as_, history):
+    page = text(as_("layla").get(RULES))
+    assert page.count("reached nobody") == 1, "of late figures nobody was told"
+
+
+def test_an_alert_of_a_build_that_was_decided_says_so(as_, people):
+    closed = AlertRule.objects.get(kind="closed_month")
+    for number, state in enumerate(("held", "released", "discarded")):
+        now = timezone.now()
+        run = RefreshRun.objects.create(
+            state=state, trigger="schedule", started_at=now, heartbeat_at=now, finished_at=now
+        )
+        page_of_run = reverse("admin:operations_refreshrun_change", args=[run.pk])
+        AlertEvent.objects.create(rule=closed, period=f"2026-03-0{number}", headline=f"One {state}", url=page_of_run)
+    page = text(as_("layla").get(EVENTS))
+    assert [page.count(words) for words in ("since published", "since discarded")] == [1, 1]
+    assert "Nobody could be told: none of those to tell has an e-mail address" in text(as_("layla").get(page_of_run))
+
+
 def test_an_alerts_page_tells_what_became_of_each_message(as_, history):
     page = text(as_("layla").get(change(history["given up"])))
     for words in ("p0@example.com", "given up", "The mail server can&#x27;t be reached.", "Hielo", "2026-W07"):

@@ -254,8 +254,8 @@ def test_a_held_build_is_told_once_a_set_of_exports():
     assert alerts.judge(ended(State.HELD, **same)) == []  # the next morning, the same exports again
     lines = Delivery.objects.get().content["lines"]
     assert lines[:2] == [
-        ["Feb 2026, Revenue", "Dhs 415.25 before, Dhs 425.25 now"],
-        ["Feb 2026, Revenue, Moon Walk", "Dhs 385.25 before, Dhs 395.25 now"],
+        ["Feb 2026, Revenue", "Dhs 415.25 live now, Dhs 425.25 in this build"],
+        ["Feb 2026, Revenue, Moon Walk", "Dhs 385.25 live now, Dhs 395.25 in this build"],
     ]
     assert len(alerts.judge(ended(State.HELD, manifest={"base": "of newer ones"}, moved=MOVED))) == 1
 
