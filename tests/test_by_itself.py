@@ -50,10 +50,14 @@ for task in PeriodicTask.objects.filter(task="operations.duty"):
     if json.loads(task.kwargs)["name"].endswith("report"):
         task.crontab = now
         task.save()
+"""
+OFTEN = """
+from django_celery_beat.models import PeriodicTask
 tick = PeriodicTask.objects.get(task="operations.tick")
 tick.interval.every = 5
 tick.interval.save()
 """
+ASK = "from operations import refresh; refresh.start(trigger='schedule')"
 
 
 class Redis:
@@ -212,12 +216,14 @@ def left(house: Installation) -> list[tuple]:
     return house.rows(
         "SELECT 'refresh', state, error FROM operations_refreshrun WHERE state IN ('queued', 'running', 'publishing') "
         "OR NOT followed_up UNION ALL SELECT 'delivery', state, last_error FROM operations_delivery "
-        "WHERE state <> 'sent'"
+        "WHERE state <> 'sent' UNION ALL SELECT name, state, outcome FROM operations_duty "
+        "WHERE state = 'failed' OR state = 'running' AND claimed_at < now() - interval '70 seconds'"
     )
 
 
 def test_exports_in_the_folder_become_pages_a_report_notion_and_mail(installation):
     house = installation
+    house.do("shell", "--no-imports", "-c", OFTEN)  # the watch takes two looks at the folder: here within seconds
     house.start("worker", "beat", "web")
     house.drop(house.make())
     wait_for(lambda: published(house) == 1, 120, every=0.5)
@@ -261,21 +267,32 @@ MOMENTS = {
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("victim", ["worker", "redis", "database"])
-def test_whatever_is_killed_nothing_is_lost(installation, victim):
+@pytest.mark.parametrize(
+    ("victim", "moments"),
+    [
+        ("worker", ["under way", "in the database", "published", "being sent"]),
+        ("redis", ["asked for", "under way", "published"]),
+        ("database", ["asked for", "under way", "in the database", "being sent"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_whatever_is_killed_nothing_is_lost(installation, victim, moments):
+    """The clock ticks every 30 seconds, as it does for everybody."""
     house = installation
     made = house.make()
-    house.start("worker", "beat")
     house.drop(made)
+    house.do("shell", "--no-imports", "-c", ASK)
+    house.start("worker", "beat")
     try:
         wait_for(lambda: published(house) == 1 and not left(house), 240, every=0.5)
     except AssertionError:
         pytest.fail(f"before anything was killed: {left(house)}\n{house.logs()}", pytrace=False)
-    for number, (moment, sql) in enumerate(MOMENTS.items(), start=1):
+    for number, moment in enumerate(moments, start=1):
         house.add_order(made, number)
         before = len(house.notion.rows())
         house.drop(made)
-        wait_for(lambda sql=sql: house.rows(sql), 90, every=0.02)
+        house.do("shell", "--no-imports", "-c", ASK)
+        wait_for(lambda moment=moment: house.rows(MOMENTS[moment]), 90, every=0.02)
         house.kill(victim)
         time.sleep(3)  # it is away for a while: whoever needs it meets with that
         house.start(victim)
@@ -294,9 +311,8 @@ def test_whatever_is_killed_nothing_is_lost(installation, victim):
             pytest.fail(f"{victim} killed when {moment}: {left(house)}\n{house.logs()}", pytrace=False)
         print(f"{victim} killed when {moment}: healed {time.monotonic() - back:.0f} s after it was back")
         assert len(house.notion.rows()) == before, "no row twice"
-    keys = [mail.message["Message-ID"] for mail in house.mail.mails]
-    assert {LAST_MONTH} <= {key[len("report:") :][:7] for (key,) in house.rows("SELECT key FROM operations_delivery")}
-    assert len(set(keys)) == len(house.rows("SELECT 1 FROM operations_delivery WHERE kind = 'mail'"))
+    mails = {mail.message["Message-ID"] for mail in house.mail.mails}
+    assert len(mails) == len(house.rows("SELECT 1 FROM operations_delivery WHERE kind = 'mail'")) > 0
 
 
 def _orders(house: Installation) -> set[str]:
