@@ -71,7 +71,8 @@ def _value(model, name: str, value, people: dict[str, str]) -> str:
         if isinstance(field, BooleanField):
             return "yes" if str(value) == "True" else "no"
         if isinstance(field, DecimalField):
-            return f"{Decimal(str(value)).normalize():f}"
+            number = Decimal(str(value))
+            return f"{number:.2f}" if field.decimal_places == 2 else f"{number.normalize():f}"  # 2: money
         if isinstance(field, DateTimeField):
             at = datetime.fromisoformat(str(value))
             return moment(at if timezone.is_aware(at) else at.replace(tzinfo=UTC)) or "–"

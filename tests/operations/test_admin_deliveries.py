@@ -94,7 +94,7 @@ def test_its_page_says_what_it_says_and_why_it_did_not_arrive(as_):
 
 def test_one_that_waits_says_when_it_is_tried_again(as_):
     row = make(state="waiting")
-    at = timezone.now().replace(hour=11, minute=30)
+    at = timezone.now() + timedelta(hours=3)
     Delivery.objects.update(attempts=2, last_error="The mail server is away.", next_attempt_at=at)
     html = as_("layla").get(page(row)).content.decode()
     assert f"The mail server is away. Again at {timezone.localtime(at):%-d %b %Y, %H:%M}." in html
