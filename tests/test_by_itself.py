@@ -130,6 +130,12 @@ class Installation:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def begun(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
     def start(self, *names: str) -> None:
         for name in names:
             if name in ("redis", "database"):
@@ -291,9 +297,9 @@ def test_whatever_is_killed_nothing_is_lost(installation, victim, moments):
         house.add_order(made, number)
         before = len(house.notion.rows())
         house.drop(made)
-        house.do("shell", "--no-imports", "-c", ASK)
-        wait_for(lambda moment=moment: house.rows(MOMENTS[moment]), 90, every=0.02)
-        house.kill(victim)
+        with house.begun("shell", "--no-imports", "-c", ASK):  # it may be over before the command that asked for it
+            wait_for(lambda moment=moment: house.rows(MOMENTS[moment]), 90, every=0.01)
+            house.kill(victim)
         time.sleep(3)  # it is away for a while: whoever needs it meets with that
         house.start(victim)
         back = time.monotonic()
