@@ -417,7 +417,8 @@ def test_nothing_lies_outside_the_page(case):
     ("2026-W10", "2026-W10 isn't over in this data"),
     ("2030-01", "2030-01 isn't over in this data"),
     ("2019-01", "2019-01 isn't in this data"),
-    ("2026-13", "2026-13 isn't over in this data"),
+    ("2026-13", "2026-13 is no month: write it like 2026-02."),
+    ("2026-W60", "2026-W60 is no week"),
     ("2026-Q1", "'2026-Q1' is no month and no week: write it like 2026-02 or 2026-W07."),
     ("", "'' is no month and no week"),
 ])  # fmt: skip
