@@ -143,6 +143,19 @@ class HiddenFromStores(OfTheHouse):
         return super().has_view_permission(request, obj) and access.store_of(request.user) is None
 
 
+class LookedAt:
+    """Rows that the program alone writes: nobody adds, changes or deletes one here. Before ListAdmin."""
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
 class ListAdmin(SoundList, ModelAdmin):
     """A list that says what it is for, and can be taken along. `cells`: the columns of the download; none: no download.
 

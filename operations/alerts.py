@@ -28,7 +28,7 @@ from django.utils import timezone
 from analytics.access import can_see, require_whole
 from analytics.formats import day, many, moment, number
 from analytics.models import AlertEvent, AlertRule
-from etl.errors import MoonwalkError
+from etl.errors import MoonwalkError, WarehouseError
 from operations import audit
 from operations.models import RefreshRun
 from operations.services import Refused
@@ -291,9 +291,7 @@ def _held(rule: AlertRule, run: RefreshRun) -> Word:
         why = "Months that are over have another revenue in the newest exports."
     else:
         what = "closed months could not be compared"
-        why = next((said for said in run.manifest.get("warnings", ()) if "compared" in said), UNCOMPARED)
-        why = why.removeprefix("IMPORTANT: ")
-        why = why[:1].upper() + why[1:]
+        why = UNCOMPARED
     return Word(
         f"{run.as_of or timezone.localdate()} {_short(run.manifest.get('base') or run.build_id or str(run.pk))}",
         f"A refresh waits for you: {what}",
@@ -426,13 +424,15 @@ def _ago(last: RefreshRun) -> str:
 
 
 def _live() -> str:
-    """What pages show meanwhile: data to 5 Mar 2026, refreshed 4 Mar 2026, 06:00."""
-    last = last_refreshed()
-    if last is None:
-        return "nothing yet"
-    return f"exports of {day(last.as_of)}, refreshed {moment(last.finished_at)}" if last.as_of else (
-        f"what was refreshed {moment(last.finished_at)}"
-    )  # fmt: skip
+    """What pages show meanwhile, as their foot says it: data to 4 Mar 2026, refreshed 5 Mar 2026, 06:00."""
+    from analytics import queries
+
+    try:
+        build = queries.current()
+        data_to, made = build.meta()["data_to"], build.manifest["created"]
+    except WarehouseError:  # none yet, or its key is lost: there is another message about that
+        return "nothing"
+    return f"data to {day(date.fromisoformat(data_to))}, refreshed {moment(datetime.fromisoformat(made))}"
 
 
 def _short(text: str) -> str:

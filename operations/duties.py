@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from analytics.formats import many, moment
 from etl.errors import MoonwalkError
 from operations.lock import RefreshBusy
 from operations.models import Duty, RefreshRun
@@ -164,13 +165,13 @@ def _tell(duty: Duty, reason: str) -> None:
     """Somebody hears of a duty that was given up."""
     from operations import audience
 
-    label, due = DUTIES[duty.name].label, timezone.localtime(duty.due_at)
+    label = DUTIES[duty.name].label
     audience.tell(
         audience.people([], "settings"),
         key=f"duty:{duty.pk}",
         about=f"Not done: {label}",
         subject=f"Not done: {label}",
-        text=f"What was due on {due:%-d %b %Y at %H:%M} was given up after {duty.attempts} attempts. {reason}",
+        text=f"What was due on {moment(duty.due_at)} was given up after {many(duty.attempts, 'attempt')}. {reason}",
         url=reverse("admin:operations_duty_change", args=[duty.pk]),
     )
 

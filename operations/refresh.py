@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
-from django.utils.formats import date_format
 
+from analytics.formats import moment
 from etl.errors import MoonwalkError, WarehouseError
 from operations import current_run, inputs, quarantine, queue, services
 from operations.lock import Lock, RefreshBusy, purpose_of, running
@@ -55,8 +55,8 @@ WERE_HELD = (State.HELD, State.RELEASED, State.DISCARDED)
 # After these ends payments follow: a bad file, or figures that a person must look at first, keep none waiting.
 DECIDED = (*LIVE, State.REFUSED, State.HELD)
 UNCOMPARED = (
-    "IMPORTANT: the live build was made by an earlier version of Moonwalk and can't be compared with this one. After "
-    "publishing, look at a month that you know; going back is possible."
+    "The live build was made by an earlier version of Moonwalk and can't be compared with this one. After publishing, "
+    "look at a month that you know; going back is possible."
 )
 NO_WORKER = "No worker took it up: is the Celery worker running?"
 NOBODY = "Nobody carried it out: the command manage.py tick does (docs/schedules.md)."
@@ -394,7 +394,7 @@ def why_not(held: RefreshRun) -> str:
 def decision(run: RefreshRun) -> str:
     """What became of a run that was held: "discarded by Hala on 5 Mar 2026, 09:12", in a sentence."""
     by = f" by {run.decided_by.get_full_name() or run.decided_by.get_username()}" if run.decided_by else ""
-    on = f" on {date_format(timezone.localtime(run.decided_at), 'j M Y, H:i')}" if run.decided_at else ""
+    on = f" on {moment(run.decided_at)}" if run.decided_at else ""
     if run.state == State.RELEASED:
         return f"The build of refresh {run.pk} was published{by}{on}."
     if run.state == State.DISCARDED:
@@ -551,7 +551,7 @@ def _moved(house: "Warehouse", live: dict, manifest: dict) -> tuple[list[dict], 
     except WarehouseError as error:  # nobody can look at it either
         manifest["warnings"].insert(0, f"IMPORTANT: closed months were not compared with the last build. {error}")
     except duckdb.Error:  # made by an earlier version, with other tables
-        manifest["warnings"].insert(0, UNCOMPARED)
+        manifest["warnings"].insert(0, f"IMPORTANT: {UNCOMPARED}")
         return [], True
     return [], False
 

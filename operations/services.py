@@ -900,6 +900,17 @@ def payments_mark_waiting(rows: QuerySet[Payment]) -> None:
     rows.update(included_in="")
 
 
+def _of_manifest(manifest: dict) -> dict:
+    """A run's columns that say what a build's manifest says."""
+    return {
+        "manifest": manifest,
+        "fingerprint": manifest.get("fingerprint", ""),
+        "as_of": manifest.get("as_of"),
+        "warnings": manifest.get("warnings", []),
+        "seconds": manifest.get("seconds", {}),
+    }
+
+
 def run_mark_publishing(run: RefreshRun, *, build_id: str, counts: dict, manifest: dict) -> None:
     """The database holds this build's customers and orders; what is left is to move the pointer to it."""
     _run_move(
@@ -908,12 +919,8 @@ def run_mark_publishing(run: RefreshRun, *, build_id: str, counts: dict, manifes
         State.PUBLISHING,
         build_id=build_id,
         counts=counts,
-        manifest=manifest,
-        fingerprint=manifest.get("fingerprint", ""),
-        as_of=manifest.get("as_of"),
-        warnings=manifest.get("warnings", []),
-        seconds=manifest.get("seconds", {}),
         heartbeat_at=timezone.now(),
+        **_of_manifest(manifest),
     )
 
 
@@ -935,12 +942,8 @@ def run_mark_held(run: RefreshRun, *, build_id: str, manifest: dict, moved: list
         progress=100,
         finished_at=timezone.now(),
         build_id=build_id,
-        manifest=manifest,
         moved=moved,
-        fingerprint=manifest.get("fingerprint", ""),
-        as_of=manifest.get("as_of"),
-        warnings=manifest.get("warnings", []),
-        seconds=manifest.get("seconds", {}),
+        **_of_manifest(manifest),
     )
 
 
@@ -971,12 +974,8 @@ def run_mark_checked(run: RefreshRun, *, manifest: dict, moved: list[dict]) -> N
         step="",
         progress=100,
         finished_at=timezone.now(),
-        manifest=manifest,
         moved=moved,
-        fingerprint=manifest.get("fingerprint", ""),
-        as_of=manifest.get("as_of"),
-        warnings=manifest.get("warnings", []),
-        seconds=manifest.get("seconds", {}),
+        **_of_manifest(manifest),
     )
 
 

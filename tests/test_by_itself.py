@@ -9,6 +9,7 @@ e-mail address, and schedules that are due now.
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -171,6 +172,10 @@ class Installation:
     def logs(self) -> str:
         return "\n".join(f"== {file.name}\n{file.read_text()[-3000:]}" for file in sorted(self.folder.glob("*.log")))
 
+    def complaints(self) -> int:
+        """How many warnings and errors stand in the logs."""
+        return sum(len(re.findall(" (?:WARNING|ERROR) ", file.read_text())) for file in self.folder.glob("*.log"))
+
     def ready(self) -> dict:
         try:
             with urllib.request.urlopen(f"{self.address}/readyz", timeout=10) as answer:
@@ -299,8 +304,10 @@ def test_whatever_is_killed_nothing_is_lost(installation, victim, moments):
         house.drop(made)
         with house.begun("shell", "--no-imports", "-c", ASK):  # it may be over before the command that asked for it
             wait_for(lambda moment=moment: house.rows(MOMENTS[moment]), 90, every=0.01)
+            seen = house.complaints()
             house.kill(victim)
-        time.sleep(3)  # it is away for a while: whoever needs it meets with that
+        if victim != "worker":  # it is away for so long that somebody who needs it meets with that
+            wait_for(lambda seen=seen: house.complaints() > seen, 60)
         house.start(victim)
         back = time.monotonic()
 

@@ -22,7 +22,17 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from analytics import alerts as figures
-from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, people_filter, tag, values_filter
+from analytics.admin_lists import (
+    Cell,
+    HiddenFromStores,
+    ListAdmin,
+    LookedAt,
+    link,
+    moment,
+    people_filter,
+    tag,
+    values_filter,
+)
 from analytics.metrics import METRICS, SPLIT_WORDS
 from analytics.models import AlertEvent, AlertRule, store_names
 from analytics.tables import Column
@@ -413,7 +423,7 @@ class ArrivedFilter(DropdownFilter):
 
 
 @admin.register(AlertEvent)
-class AlertEventAdmin(HiddenFromStores, ListAdmin):
+class AlertEventAdmin(HiddenFromStores, LookedAt, ListAdmin):
     list_display = ("when", "said", "messages", "rule_shown", "period_shown", "page")
     list_filter = (
         ("rule", RelatedDropdownFilter), ("rule__kind", ChoicesDropdownFilter), values_filter("rule__store", "store"),
@@ -439,15 +449,6 @@ class AlertEventAdmin(HiddenFromStores, ListAdmin):
         Cell(Column("arrived", "Arrived", "count"), lambda e: sum(d.state == "sent" for d in e.deliveries.all())),
         Cell(Column("build", "Build"), lambda e: e.build_id),
     )
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     def get_queryset(self, request):
         deliveries = Prefetch("deliveries", Delivery.objects.order_by("kind", "pk"))

@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from unfold.decorators import action, display
 
 from analytics.access import may_whole
-from analytics.admin_lists import Cell, ListAdmin, link, moment
+from analytics.admin_lists import Cell, ListAdmin, LookedAt, link, moment
 from analytics.formats import many
 from analytics.tables import Column
 from operations import alerts, deliveries, transports
@@ -70,7 +70,7 @@ def _what_next(delivery: Delivery) -> str:
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ListAdmin):
+class DeliveryAdmin(LookedAt, ListAdmin):
     list_display = ("recorded", "about", "kind", "recipient", "how_it_went", "attempts", "what_next")
     list_filter = (
         ("state", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter),
@@ -104,15 +104,6 @@ class DeliveryAdmin(ListAdmin):
         Cell(Column("sent", "Sent"), lambda d: moment(d.sent_at)),
         Cell(Column("error", "Last error"), lambda d: d.last_error),
     )
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False  # the right to change one is the right to send it again
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     def has_view_permission(self, request, obj=None):
         return may_look(request.user)

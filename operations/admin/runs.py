@@ -20,7 +20,7 @@ from unfold.decorators import display
 
 from analytics import formats
 from analytics.access import may_whole
-from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, people_filter, tag, yes_no
+from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, LookedAt, link, moment, people_filter, tag, yes_no
 from analytics.models import AlertEvent
 from analytics.tables import Column
 from etl.errors import MoonwalkError
@@ -51,7 +51,7 @@ BACK, BACK_TO_EXPORTS = "Roll back to this build", "Roll back to these exports"
 
 
 @admin.register(RefreshRun)
-class RefreshRunAdmin(HiddenFromStores, ListAdmin):
+class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
     """Who may look at refreshes has the view permission; who may start one or go back, the add permission. All of it is
     of the whole business: not for a person kept to one store."""
 
@@ -94,15 +94,6 @@ class RefreshRunAdmin(HiddenFromStores, ListAdmin):
 
     class Media:
         js = ("operations/refresh.js",)
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     @staticmethod
     def may_start(request) -> bool:

@@ -27,7 +27,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, tag, values_filter
+from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, LookedAt, link, moment, tag, values_filter
 from analytics.tables import Column
 from operations import schedules
 from operations.admin.shared import LATEST, History, ServiceAdmin, admin_url
@@ -256,7 +256,7 @@ def _state(duty: Duty) -> str:
 
 
 @admin.register(Duty)
-class DutyAdmin(HiddenFromStores, ListAdmin):
+class DutyAdmin(HiddenFromStores, LookedAt, ListAdmin):
     """What was due, read-only."""
 
     list_display = ("due", "what", "how_it_went", "attempts", "outcome")
@@ -281,15 +281,6 @@ class DutyAdmin(HiddenFromStores, ListAdmin):
         Cell(Column("done", "Done"), lambda d: moment(d.done_at)),
         Cell(Column("outcome", "What came of it"), lambda d: d.outcome),
     )
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     def list_links(self, request):
         if not request.user.has_perm("operations.view_schedule"):

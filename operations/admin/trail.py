@@ -19,7 +19,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
-from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, link, moment, people_filter, tag
+from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, LookedAt, link, moment, people_filter, tag
 from analytics.models import AlertRule, ReportMail
 from analytics.tables import Column
 from operations.admin.shared import LATEST, History, person
@@ -150,7 +150,7 @@ admin.site.unregister(LogEntry)
 
 
 @admin.register(LogEntry)
-class TrailAdmin(HiddenFromStores, ListAdmin):
+class TrailAdmin(HiddenFromStores, LookedAt, ListAdmin):
     list_display = ("when", "who", "what", "did", "what_changed", "address", "door")
     list_display_links = ("when",)
     list_filter = (
@@ -175,15 +175,6 @@ class TrailAdmin(HiddenFromStores, ListAdmin):
         Cell(Column("address", "From"), lambda e: e.remote_addr),
         Cell(Column("door", "Through"), lambda e: (e.additional_data or {}).get("from")),
     )
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     def fill(self, request, rows):
         people = people_by_number()

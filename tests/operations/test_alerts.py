@@ -6,7 +6,7 @@ all. layla is Management; hala is too, kept to Hielo. Messages go over a real ma
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from analytics import queries
+from analytics.formats import moment
 from analytics.models import AlertEvent, AlertRule
 from operations import aftermath, alerts, deliveries, refresh
 from operations.models import Delivery, RefreshRun
@@ -261,7 +262,7 @@ def test_a_held_build_is_told_once_a_set_of_exports():
 
 
 def test_a_build_that_cannot_be_compared_is_told_as_that():
-    [event] = alerts.judge(ended(State.HELD, manifest={"base": "x", "warnings": ["Another.", refresh.UNCOMPARED]}))
+    [event] = alerts.judge(ended(State.HELD, manifest={"base": "x", "warnings": ["Another."]}))
     assert event.headline == "A refresh waits for you: closed months could not be compared"
     assert event.detail.startswith("The live build was made by an earlier version of Moonwalk and can't be compared")
     assert "revenue" not in event.detail
@@ -410,6 +411,14 @@ def test_a_rule_is_of_a_figure_that_its_writer_sees(people):
     alerts.rule_save(AlertRule(name="Busy", metric="revenue", limit=1), user=people["omar"])
     with pytest.raises(Refused, match="doesn't show this figure"):
         alerts.rule_save(AlertRule(name="Owed", metric="collections", limit=1), user=people["omar"])
+
+
+def test_what_pages_show_is_the_live_build_after_going_back_too(golden_data, people):
+    """The last refresh that went well isn't what is live once somebody went back behind it."""
+    ended(State.PUBLISHED, build_id="20300101-000000-aaaaaa")
+    [event] = alerts.judge(ended(State.REFUSED, error="A file is cut off."))
+    made = datetime.fromisoformat(queries.current().manifest["created"])
+    assert f"Pages show: data to 4 Mar 2026, refreshed {moment(made)}" in event.detail
 
 
 # --- Two at once -----------------------------------------------------------------------------------------------------

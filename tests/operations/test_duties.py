@@ -211,7 +211,7 @@ def test_management_is_told_of_it_once(does, people):
     mail = Delivery.objects.get()
     assert (mail.recipient, mail.about) == ("layla@example.com", "Not done: Check promises")
     assert mail.content["text"] == (
-        "What was due on 10 Mar 2026 at 06:00 was given up after 1 attempts. It broke off (ValueError); the log says "
+        "What was due on 10 Mar 2026, 06:00 was given up after 1 attempt. It broke off (ValueError); the log says "
         "where.")  # fmt: skip
     assert mail.content["url"].endswith(f"/duty/{Duty.objects.get().pk}/change/")
 
