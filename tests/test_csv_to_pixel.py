@@ -14,6 +14,7 @@ The laundry of tests/operations/exports.py, in February 2026 (Dhs):
 
 import pytest
 
+from tests.browser.complaints import complaints_of
 from tests.conftest import PASSWORD, free_port, wait_for
 from tests.operations import exports
 from tests.operations.house import House
@@ -74,8 +75,7 @@ def refresh(house: House) -> None:
 
 def seen(page) -> dict[str, str]:
     """What Financial Performance shows of February, and what is owed; every chart is painted and nothing complains."""
-    complaints = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = complaints_of(page)
     page.goto("/finance/?tab=collections&period=2026-02")
     page.wait_for_selector("#charts[data-painted]")
     cards = ("Revenue", "Collections")

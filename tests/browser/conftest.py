@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page
 
+from tests.browser.complaints import complaints_of
 from tests.conftest import PASSWORD
 
 WIDTHS = {"desktop": 1440, "phone": 390}
@@ -12,11 +13,7 @@ class Visitor:
     """A signed-in browser page that remembers everything that went wrong in it."""
 
     def __init__(self, page: Page, base: str):
-        self.page, self.base, self.complaints = page, base, []
-        page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("requestfailed", lambda r: self.complaints.append(f"{r.url}: {r.failure}"))
-        page.on("response", lambda r: r.status >= 400 and self.complaints.append(f"{r.status} {r.url}"))
+        self.page, self.base, self.complaints = page, base, complaints_of(page)
 
     def open(self, path: str = "") -> Page:
         """A page, its charts painted: "/customers/?tab=cohort", or a query of Executive Pulse alone."""

@@ -20,6 +20,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from tests.browser.complaints import complaints_of
 from tests.conftest import PASSWORD, ROOT, free_port, wait_for
 from tests.operations import exports
 from tests.operations.house import House
@@ -72,7 +73,7 @@ class Days:
     def __init__(self, house: House, chromium):
         self.house, self.chromium, self.contexts, self.server = house, chromium, [], None
         self.base = f"http://127.0.0.1:{free_port()}"
-        self.complaints: list[str] = []
+        self.complaints: list[list[str]] = []
 
     def begin(self, ahead: int) -> None:
         self.stop()
@@ -90,8 +91,7 @@ class Days:
 
     def sign_in(self, name: str):
         page = self.context().new_page()
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
+        self.complaints.append(complaints_of(page))
         page.goto("/login/")
         page.fill("[name=username]", name)
         page.fill("[name=password]", PASSWORD)
@@ -246,4 +246,4 @@ def test_a_day_at_the_desk(house, days):
     desk.wait_for_url("**/paid-here/")
     rows = desk.locator("tbody tr").all_inner_texts()
     assert len(rows) == 2 and "M-00102" in rows[0] and "M-00105" in rows[1] and "POS 4711" in rows[0]
-    assert days.complaints == []
+    assert sum(days.complaints, []) == []

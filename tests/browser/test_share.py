@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from analytics import queries, share
 from analytics.dashboards import DASHBOARDS, frame
+from tests.browser.complaints import complaints_of
 
 pytestmark = pytest.mark.browser
 
@@ -34,11 +35,8 @@ def look(chromium):
         )
         context.set_default_timeout(15_000)
         contexts.append(context)
-        page, complaints = context.new_page(), []
-        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda r: complaints.append(f"{r.url}: {r.failure}"))
-        page.on("response", lambda r: r.status >= 400 and complaints.append(f"{r.status} {r.url}"))
+        page = context.new_page()
+        complaints = complaints_of(page)
         page.goto(address)
         return page, complaints
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.complaints import complaints_of
 from tests.conftest import PASSWORD, free_port, wait_for
 from tests.operations import exports
 from tests.operations.house import House
@@ -91,9 +92,7 @@ def february(page) -> str:
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_drop_see_refresh_and_the_figures_change(house, visit, tmp_path, width, scheme):
     page = visit(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    complaints = []
-    page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = complaints_of(page)
     assert february(page) == "Dhs 415"
     page.get_by_role("link", name="Upload exports").first.click()
     axe = Axe()
