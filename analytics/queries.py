@@ -26,6 +26,7 @@ NO_SUCH_STORE = (
 ONE_STORE = "Your account shows {} alone."
 WHOLE_ONLY = "{} is a figure of the whole business, and your account shows {} alone."
 SPLITS = ("store", "area", "source", "payment_type", "item_category", "service_type")
+RANKED = "ranked"  # beside its splits, what ask() gives of a period's customers one by one
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,34 @@ class Snapshot:
         """query() on this build, answered from memory the second time."""
         return self.ask({split: names}, grain, **how)[split]
 
-    def ask(self, wanted: dict[Split, list[str]], grain: str, *, filters: Filters = Filters(), **how) -> dict:
-        """ask() on this build, answered from memory the second time."""
+    def ask(
+        self,
+        wanted: dict[Split, list[str]],
+        grain: str,
+        *,
+        filters: Filters = Filters(),
+        ranked: str | None = None,
+        **how,
+    ) -> dict:
+        """ask() on this build, answered from memory the second time.
+
+        ranked: a period whose concentration() comes of the same statement. It is kept for whoever asks for it next and
+        is no part of the answer, which is the same for every period.
+        """
         filters = self.filters(filters)
         self.require(*(name for names in wanted.values() for name in names))
+        if ranked:
+            self.whole("Concentration")
+
+        def make(con):
+            found = ask(con, wanted, grain, filters=filters, ranked=ranked, **how)
+            if ranked:
+                customers = found.pop(RANKED)
+                self.kept(("concentration", grain, ranked, filters), lambda _: customers)
+            return self._theirs(found)
+
         key = ("ask", tuple((split, *names) for split, names in wanted.items()), grain, filters, *sorted(how.items()))
-        return self.kept(key, lambda con: self._theirs(ask(con, wanted, grain, filters=filters, **how)))
+        return self.kept(key, make)
 
     def _theirs(self, found: dict[Split, pl.DataFrame]) -> dict[Split, pl.DataFrame]:
         """The answers without the names of other stores than the reader's."""
@@ -234,6 +257,10 @@ class Snapshot:
     def find_orders(self, text: str, limit: int) -> list[tuple[str, str]]:
         """find_orders() of this build, of the reader's store."""
         return find_orders(self.cursor(), text, self.only, limit)
+
+    def last_orders(self, customers: list[str]) -> dict[str, date]:
+        """last_orders() of this build, in the reader's store."""
+        return last_orders(self.cursor(), customers, self.only)
 
     def customer_items(self, orders: list[str]) -> pl.DataFrame:
         """customer_items() of this build. `orders`: of customer_history(), which has those of the reader's store."""
@@ -522,8 +549,11 @@ def _expand(name: str, needed: dict[str, Metric], splits: tuple[str, ...]) -> st
     return said
 
 
-def compile_sql(wanted: dict[Split, list[str]], grain: str, filters: Filters) -> str:
-    """The SQL that answers a question, its splits one below the other: every period from $first to $last."""
+def compile_sql(wanted: dict[Split, list[str]], grain: str, filters: Filters, ranked: bool = False) -> str:
+    """The SQL that answers a question, its splits one below the other: every period from $first to $last.
+
+    ranked: below them the customers from $ranked_first to $ranked_last, each a struct "#customer".
+    """
     needed = {split: _needed(names) for split, names in wanted.items()}
     marts: dict[str, dict[tuple, dict]] = {}
     for split, metrics in needed.items():
@@ -542,6 +572,9 @@ def compile_sql(wanted: dict[Split, list[str]], grain: str, filters: Filters) ->
         _answer(i, split, names, needed[split], tables, grain)
         for i, (split, names) in enumerate(wanted.items())
     ]  # fmt: skip
+    if ranked:
+        spent = _concentration(grain, filters).replace("$first", "$ranked_first").replace("$last", "$ranked_last")
+        answers.append(f'SELECT {len(wanted)} AS "#ask", rank AS "#place", one AS "#customer" FROM ({spent}) AS one')
     together = " UNION ALL BY NAME ".join(answers)
     return f'WITH {with_} SELECT * FROM ({together}) ORDER BY "#ask", "#first_day", "#place"'
 
@@ -631,8 +664,12 @@ def ask(
     until: str | None = None,
     filters: Filters = Filters(),
     include_open: bool = False,
+    ranked: str | None = None,
 ) -> dict[Split, pl.DataFrame]:
-    """query() for several splits in one statement: {split: names} -> {split: frame}."""
+    """query() for several splits in one statement: {split: names} -> {split: frame}.
+
+    ranked: a period; RANKED is then its concentration(), of the same statement.
+    """
     wanted = {split: list(dict.fromkeys(names)) for split, names in wanted.items()}
     if grain not in GRAINS:
         raise QueryError(f"There is no grain {grain!r}: choose one of {', '.join(GRAINS)}.")
@@ -647,11 +684,16 @@ def ask(
         for split, names in wanted.items()
     }
     if days is None or not asked:
-        return found
+        return found | ({RANKED: concentration(con, grain, ranked, filters)} if ranked else {})
     since_day, first, last = days
     _known_values(con, filters)
-    sql = compile_sql(asked, grain, filters)
-    rows = con.execute(sql, bound(sql, filters, first=first, last=last)).pl()
+    more = {"first": first, "last": last}
+    if ranked:
+        more["ranked_first"], more["ranked_last"] = _days_of(con, grain, ranked)
+    sql = compile_sql(asked, grain, filters, bool(ranked))
+    rows = con.execute(sql, bound(sql, filters, **more)).pl()
+    if ranked:
+        found[RANKED] = rows.filter(pl.col("#ask") == len(asked)).select("#customer").unnest("#customer")
     rows = rows.filter(pl.col("#first_day") >= since_day)
     for i, (split, names) in enumerate(asked.items()):
         own = rows.filter(pl.col("#ask") == i).select("period", *_splits(split), *names)
@@ -805,24 +847,34 @@ def concentration(
     sales have) from sales. Raises QueryError for a period that is not in the data.
     """
     _known_values(con, filters)
+    first, last = _days_of(con, grain, period)
+    sql = _concentration(grain, filters)
+    return con.execute(sql, bound(sql, filters, first=first, last=last)).pl()
+
+
+def _days_of(con: duckdb.DuckDBPyConnection, grain: str, period: str) -> tuple[date, date]:
+    """The first and the last day of a period. Raises QueryError for one that is not in the data."""
     known = {row[0]: row[1:] for row in periods(con, grain).select("period", "first_day", "last_day").iter_rows()}
     if period not in known:
         reach = f": it has {min(known)} to {max(known)}." if known else "."
         raise QueryError(f"There is no {grain} {period!r} in the data{reach}")
+    return known[period]
+
+
+def _concentration(grain: str, filters: Filters) -> str:
+    """The SQL of concentration(), from $first to $last."""
     mart = "customer_months" if grain == "month" and filters.payment_type is None else "sales"
     for dimension in (*SPLITS, "segment"):
         if getattr(filters, dimension) is not None and dimension not in FILTERED[mart]:
             raise QueryError(f"Concentration is not counted by {dimension.replace('_', ' ')}.")
     rows = f"{mart} WHERE {where_of(mart, filters)}" + (f" AND {NO_INVOICE}" if mart == "sales" else "")
     revenue = "sum(total)" if mart == "sales" else "sum(revenue)"
-    sql = f"""WITH spent AS (SELECT customer_id, {revenue} AS revenue FROM {rows} GROUP BY customer_id)
+    return f"""WITH spent AS (SELECT customer_id, {revenue} AS revenue FROM {rows} GROUP BY customer_id)
     SELECT row_number() OVER by_size AS rank, customer_id, coalesce(name, customer_id) AS name,
         revenue::DOUBLE AS revenue, revenue::DOUBLE / nullif(sum(revenue) OVER (), 0) AS share,
         (sum(revenue) OVER by_size)::DOUBLE / nullif(sum(revenue) OVER (), 0) AS cumulative_share
     FROM spent JOIN customers USING (customer_id)
     WINDOW by_size AS (ORDER BY revenue DESC, customer_id) ORDER BY rank"""
-    first, last = known[period]
-    return con.execute(sql, bound(sql, filters, first=first, last=last)).pl()
 
 
 # Behind a number -------------------------------------------------------------------------------------------------
@@ -1401,6 +1453,19 @@ def find_orders(
         ORDER BY upper(order_id) <> upper($text), order_id, customer_id LIMIT {int(limit)}""",
         {"text": text} | ({"store": store} if store else {}),
     ).fetchall()
+
+
+def last_orders(
+    con: duckdb.DuckDBPyConnection, customers: list[str], store: str | None = None
+) -> dict[str, date]:
+    """customer -> the day of their newest order of either system, by the day placed; of those who have one. With
+    `store`, in that store."""
+    where = "list_contains($customers, customer_id) AND kind = 'Order'" + (" AND store = $store" if store else "")
+    found = con.execute(
+        f"SELECT customer_id, max(placed) FROM sales WHERE {where} GROUP BY customer_id",
+        {"customers": customers} | ({"store": store} if store else {}),
+    ).fetchall()
+    return {customer: placed for customer, placed in found if placed}
 
 
 def customer_items(con: duckdb.DuckDBPyConnection, orders: list[str]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from analytics import enrich, queries
-from analytics.queries import Filters, QueryError, Snapshot, concentration, ledger
+from analytics.queries import RANKED, Filters, QueryError, Snapshot, ask, concentration, ledger
 from analytics.receivables import (
     AGING,
     business_accounts,
@@ -340,6 +340,22 @@ def test_concentration_of_weeks_holds_the_weeks_customers_and_revenue(golden):
     for period, want in EXPECTED["weeks"].items():
         found = concentration(golden, "week", period)
         assert (found.height, round(found["revenue"].sum(), 2)) == (want["customers"], want["revenue"]), period
+
+
+@pytest.mark.parametrize(("grain", "period"), [("month", "2025-03"), ("week", "2026-W09")])
+def test_concentration_comes_with_metrics_in_one_statement(golden, grain, period):
+    """The same customers and the same figures as of two questions, whichever period is chosen."""
+    names = ["customers", "revenue", "stops"]
+    for filters in (Filters(), Filters(store="Hielo", area="Other")):
+        found = ask(golden, {None: names, "area": ["revenue"]}, grain, filters=filters, ranked=period)
+        assert found.pop(RANKED).equals(concentration(golden, grain, period, filters))
+        apart = ask(golden, {None: names, "area": ["revenue"]}, grain, filters=filters)
+        assert list(found) == list(apart) and all(found[split].equals(apart[split]) for split in apart)
+    assert ask(golden, {None: []}, grain, ranked=period)[RANKED].equals(concentration(golden, grain, period))
+    with pytest.raises(QueryError, match="in the data: it has"):
+        ask(golden, {None: names}, grain, ranked="2031-01")
+    with pytest.raises(QueryError, match="whole business"):
+        Snapshot("x", golden, {}, only="Hielo").ask({None: names}, grain, ranked=period)
 
 
 def test_concentration_by_hand(built):
