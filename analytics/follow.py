@@ -65,8 +65,8 @@ class Place(listing.Place):
         return reverse("follow_export", args=[*args, form]) if form else reverse("follow", args=args)
 
     def of(self, name: str, **other: str | None) -> str:
-        """The address of another metric at this place."""
-        return replace(self, metric=METRICS[name]).url(by=None, sort=None, p=None, **other)
+        """The address of another metric at this place, under the filters that count here."""
+        return replace(self, metric=METRICS[name]).url(**self.state.without_idle, by=None, sort=None, p=None, **other)
 
 
 def tab_of(metric: Metric, by: str = "") -> Tab:
@@ -303,7 +303,7 @@ def _back(place: Place) -> dict:
     """The page that shows the metric, on the tab that does."""
     shown = DASHBOARDS[place.state.dashboard.page]
     tab = next((t for t in shown.tabs if place.metric.name in t.metrics), shown.tabs[0])
-    kept = {k: v for k, v in place.state.params.items() if k in ("grain", "period", "store") or k in tab.takes}
+    kept = {k: v for k, v in place.state.params.items() if k != "tab"}
     return {"label": shown.title, "url": f"{reverse(shown.page)}?{urlencode({'tab': tab.slug} | kept)}"}
 
 

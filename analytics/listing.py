@@ -64,9 +64,7 @@ class Place(ABC):
             "place": self,
             "state": self.state,
             "says": frame.tell(self.state),
-            "chips": [
-                {"label": chip["label"], "url": self.url(**{chip["name"]: None}, p=None)} for chip in self.state.chips
-            ],
+            "chips": [chip | {"url": self.url(**{chip["name"]: None}, p=None)} for chip in self.state.chips],
             "searched": [(k, v) for k, v in self.params.items() if k not in ("q", "p")],
             "clear": self.table_url(q=None, p=None) if self.search else "",
             "exports": exports.links(lambda form: self.url(form=form, p=None)),

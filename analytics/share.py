@@ -88,7 +88,8 @@ def make(user, state: frame.State, title: str, days: int, newest: bool = False) 
         raise PermissionDenied
     now = timezone.now()
     link = ShareLink(
-        page=state.dashboard.page, query=state.url(**({"period": None} if newest else {})).partition("?")[2],
+        page=state.dashboard.page,
+        query=state.url(**state.without_idle, **({"period": None} if newest else {})).partition("?")[2],
         title=title, store=state.build.only or "", created_by=user, created_at=now,
         expires_at=now + timedelta(days=days),
     )  # fmt: skip
@@ -114,7 +115,7 @@ def read(link: ShareLink) -> frame.State | None:
         state = frame.read_state(DASHBOARDS[link.page], QueryDict(link.query), build)
     except queries.QueryError:
         return None
-    return None if state.messages else state
+    return None if state.messages or state.idle else state
 
 
 def _opened(link: ShareLink) -> None:

@@ -201,10 +201,6 @@ def _segments(state: State) -> dict:
     return as_chart(brief, drawn, alt, state.list_url("lifetimes"), definition_of("rfm"))
 
 
-def _concentration(state: State):
-    return state.build.concentration(state.grain.name, state.period.key, state.filters)
-
-
 def _reached(frame, share: float) -> int:
     """The rank at which so much of the revenue is reached."""
     found = frame.filter(frame["cumulative_share"] >= share - 1e-9)
@@ -213,7 +209,7 @@ def _reached(frame, share: float) -> int:
 
 def _pareto(state: State) -> dict | None:
     """What share of the revenue the first so many customers bring."""
-    frame = _concentration(state)
+    frame = state.customers
     n = frame.height
     if not n or frame["cumulative_share"][0] is None:
         return None
@@ -251,7 +247,7 @@ def _pareto(state: State) -> dict | None:
 
 
 def _top_customers(state: State) -> Table:
-    frame = _concentration(state).head(TOP)
+    frame = state.customers.head(TOP)
     columns = (
         Column("customer", "Customer"),
         Column("rank", "Rank", "count", fold=True),
@@ -449,7 +445,7 @@ def _owed(state: State) -> list[dict]:
 
 def _spread(state: State) -> list[dict]:
     """How concentrated the period's revenue is."""
-    frame = _concentration(state)
+    frame = state.customers
     n, revenue = frame.height, float(frame["revenue"].sum() or 0)
     top = float(frame.head(TOP)["revenue"].sum() or 0)
     eighty = _reached(frame, 0.8) if revenue else None

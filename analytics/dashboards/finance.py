@@ -63,6 +63,7 @@ FINANCE = Dashboard(
             "concentration",
             "Concentration",
             whole=True,
+            ranks=True,
             takes=(),
             says=("whole",),
             cards=(

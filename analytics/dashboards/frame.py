@@ -13,12 +13,13 @@ from datetime import date
 from functools import cached_property
 from urllib.parse import urlencode
 
+import polars as pl
 from django.urls import reverse
 
 from analytics import queries
 from analytics.business import business
 from analytics.customers import SEGMENTS
-from analytics.formats import Change, Number, change
+from analytics.formats import Change, Number, change, with_unit
 from analytics.metrics import FORMULA, METRICS, parts_of
 from analytics.tables import slug
 from etl.business import Store
@@ -149,7 +150,7 @@ class Tab:
     cards, tables. says: sentences of blocks.SENTENCES above the cards. takes: the dimensions it may be filtered by;
     "store" of a whole tab: its lists are of the chosen store.
     monthly: by month alone; undated: as of the exports' date, whatever period is chosen. whole: of the whole
-    business, whatever store is chosen.
+    business, whatever store is chosen. ranks: its blocks show the period's customers one by one (State.customers).
     """
 
     slug: str
@@ -164,6 +165,7 @@ class Tab:
     monthly: bool = False
     undated: bool = False
     whole: bool = False
+    ranks: bool = False
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -339,13 +341,20 @@ def _name_a_year_before(period: Period) -> str:
     return f"Week {int(key[-2:])}, {key[:4]}" if period.weekly else f"{period.first_day:%b} {key[:4]}"
 
 
-def figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
-    """The tab's metrics in a build, kept with it: a new build starts anew, so nothing kept can be stale."""
+def figures(
+    build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters, ranked: str | None = None
+) -> Figures:
+    """The tab's metrics in a build, kept with it: a new build starts anew, so nothing kept can be stale.
+
+    ranked: the period whose customers are asked for in the same statement, where these metrics aren't kept yet.
+    """
     key = ("figures", tab.metrics, tuple(tab.splits.items()), grain, filters)
-    return build.shared(key, lambda _: _figures(build, tab, grain, filters))
+    return build.shared(key, lambda _: _figures(build, tab, grain, filters, ranked))
 
 
-def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters) -> Figures:
+def _figures(
+    build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Filters, ranked: str | None
+) -> Figures:
     chosen = [d for d in DIMENSIONS if getattr(filters, d) is not None]
     unasked = {}
     for name in tab.metrics:
@@ -359,7 +368,7 @@ def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Fil
     whole = [n for n in asked if METRICS[n].whole and filters.store]
     wanted = {None: [*(n for n in asked if n not in whole), *(["legacy_rows"] if asked else [])]}
     wanted |= {split: [n for n in names if n not in unasked] for split, names in tab.splits.items()}
-    found = _ask(build, wanted, whole, grain, filters)
+    found = _ask(build, wanted, whole, grain, filters, ranked)
     values = {
         name: dict(zip(frame["period"].to_list(), frame[name].to_list(), strict=True))
         for names, frame in ((wanted[None], found[None]), (whole, found["whole"])) for name in names
@@ -376,13 +385,15 @@ def _figures(build: queries.Snapshot, tab: Tab, grain: str, filters: queries.Fil
     )  # fmt: skip
 
 
-def _ask(build: queries.Snapshot, wanted: dict, whole: list[str], grain: str, filters: queries.Filters) -> dict:
+def _ask(
+    build: queries.Snapshot, wanted: dict, whole: list[str], grain: str, filters: queries.Filters, ranked: str | None
+) -> dict:
     """The frames of Snapshot.ask(), and under "whole" that of the metrics that no store narrows; one statement for all.
 
     With such metrics beside a store's, the store's are its rows of a split by store.
     """
     if not whole:
-        return build.ask(wanted, grain, filters=filters, include_open=True) | {"whole": None}
+        return build.ask(wanted, grain, filters=filters, include_open=True, ranked=ranked) | {"whole": None}
     of_stores = {split: ("store", split) if split else "store" for split in wanted}
     asked = {None: whole} | {of_stores[split]: names for split, names in wanted.items()}
     found = build.ask(asked, grain, filters=replace(filters, store=None), include_open=True)
@@ -405,7 +416,8 @@ class State:
     """A dashboard at one place: everything that its URL says, checked.
 
     store: the one whose figures are shown, None for all; filters: what the rows are filtered by, the store included.
-    least: the amount that a list begins at.
+    least: the amount that a list begins at. idle: what the URL names beside them and this tab does not take (one of
+    DIMENSIONS or LEAST -> its value): it filters nothing here, is said to, and goes along to tabs that take it.
     """
 
     dashboard: Dashboard
@@ -418,19 +430,27 @@ class State:
     build: queries.Snapshot
     messages: tuple[str, ...] = ()
     least: int = 0
+    idle: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def figures(self) -> Figures:
         """The tab's metrics, asked for when something needs them."""
-        return figures(self.build, self.tab, self.grain.name, self.filters)
+        ranked = self.period.key if self.tab.ranks else None
+        return figures(self.build, self.tab, self.grain.name, self.filters, ranked)
+
+    @property
+    def customers(self) -> pl.DataFrame:
+        """Snapshot.concentration() of the period, on a tab that ranks."""
+        grain = self.figures.grain  # these first: their statement leaves the customers with the build
+        return self.build.concentration(grain.name, self.period.key, self.filters)
 
     @property
     def params(self) -> dict[str, str]:
-        """The URL's parameters of this state, its filters among them."""
+        """The URL's parameters of this state, its filters among them, those that wait for another tab too."""
         place = {"tab": self.tab.slug, "grain": self.grain.name, "period": self.period.key,
                  "store": self.store.slug if self.store else ALL_STORES}  # fmt: skip
         place |= {LEAST: str(self.least)} if self.least else {}
-        return place | {d: slug(value) for d, value in self.filtered.items()}
+        return place | {d: slug(value) for d, value in (*self.filtered.items(), *self.idle)}
 
     def export(self, form: str, table: str | None = None) -> str:
         """Where what is on screen, or one of its tables, is downloaded."""
@@ -442,18 +462,28 @@ class State:
     def url(self, **other: str | None) -> str:
         """The address of this state, or of one that differs in some parameters (None leaves one out).
 
-        Filters that another tab doesn't take are left behind.
+        On another tab, filters that it doesn't take are idle: they are back on the next tab that does.
         """
-        tab = self.dashboard.tab(other.get("tab") or "")
-        if tab:
-            other = {d: None for d in (*DIMENSIONS, LEAST) if d not in tab.takes} | other
         return f"{reverse(self.dashboard.page)}?{self._query(**other)}"
+
+    def on(self, page: str) -> str:
+        """The address of another dashboard at this place: its first tab, with grain, period, store and filters where
+        they aren't the usual."""
+        usual = {"grain": "month", "period": usual_period(periods(self.build, self.grain.name)).key,
+                 "store": self.store.slug if self.build.only else ALL_STORES}  # fmt: skip
+        said = {k: v for k, v in self.params.items() if k != "tab" and v != usual.get(k)}
+        return f"{reverse(page)}?{urlencode(said)}" if said else reverse(page)
+
+    @property
+    def without_idle(self) -> dict[str, None]:
+        """For url() and its like: leaves out what filters nothing here, so that it filters nothing there either."""
+        return {name: None for name, _ in self.idle}
 
     def follow(self, metric: str, **other: str | None) -> str:
         """Where the rows behind a metric of this state are."""
         address = reverse("follow", args=[self.dashboard.page, metric])
         whole = {"store": ALL_STORES} if self.tab.whole else {}
-        return f"{address}?{self._query(**({'tab': None, LEAST: None} | whole | other))}"
+        return f"{address}?{self._query(**({'tab': None, LEAST: None} | self.without_idle | whole | other))}"
 
     def list_url(self, address: str, **more: str) -> str:
         """Where a whole list behind this state is (analytics/lists.py)."""
@@ -488,23 +518,33 @@ class State:
 
     @property
     def chips(self) -> list[dict]:
-        """The filters as removable chips, the store first: name ("area"), label ("Area: Inside"), url of the page
-        without it. A store that the reader is kept to, or that counts for nothing here, is none."""
+        """The filters as removable chips, the store first, idle ones last: name ("area"), label ("Area: Inside"), idle,
+        url of the page without it. A store that the reader is kept to, or that counts for nothing here, is none."""
         names, labels = list(self.filtered), self.filters_said
         if self.store and not self.build.only and self.by_store:
             names, labels = ["store", *names], [f"Store: {self.store.name}", *labels]
+        names += [name for name, _ in self.idle]
+        labels += [_idle(name, value) for name, value in self.idle]
+        idle = len(names) - len(self.idle)
         return [
-            {"name": name, "label": label, "url": self.url(**{name: None})}
-            for name, label in zip(names, labels, strict=True)
+            {"name": name, "label": label, "url": self.url(**{name: None}), "idle": i >= idle}
+            for i, (name, label) in enumerate(zip(names, labels, strict=True))
         ]
 
     @cached_property
     def key(self) -> tuple:
-        """What distinguishes the tab's content from others of the same build: where it is, and the business file, which
-        has its words."""
+        """What distinguishes the tab's content from others of the same build: where it is, what its links carry along,
+        and the business file, which has its words."""
         store = self.store.slug if self.store else ALL_STORES
         place = (self.dashboard.page, self.tab.slug, self.grain.name, self.period.key, store, self.filters, self.least)
-        return (*place, hashlib.sha256(business().text.encode()).hexdigest())
+        return (*place, self.idle, hashlib.sha256(business().text.encode()).hexdigest())
+
+
+def _idle(name: str, value: str) -> str:
+    """An idle filter in words: "Area: Inside", "Revenue in all from: Dhs 500"."""
+    if name == LEAST:
+        return f"Revenue in all from: {with_unit(int(value), 'money', currency())}"
+    return f"{DIMENSIONS[name]}: {value}"
 
 
 def _choose(what: str, params: Mapping, options: Mapping, usual: str | None, messages: list):
@@ -533,18 +573,30 @@ def read_state(dashboard: Dashboard, params: Mapping[str, str], build: queries.S
         grain = GRAINS["month"]
         messages.append("This tab is by month.")
     every = periods(build, grain.name)
-    usual = next((p for p in reversed(every) if p.closed), every[-1])
+    usual = usual_period(every)
     period = next((p for p in every if p.key == period_key), None) if period_key else usual
     if period is None:
         messages.append(f"There is no {grain.word} “{period_key[:40]}” in the data, so this is {usual.name}.")
         period = usual
-    filters = _read_filters(params, tab, build, period, messages)
-    filters = replace(filters, store=None if tab.whole or not store else store.name)
-    least = params.get(LEAST, "") if LEAST in tab.takes else ""
+    chosen = _read_filters(params, tab, build, messages)
+    filters = queries.Filters(
+        store=None if tab.whole or not store else store.name,
+        segment_month=f"{period.last_day:%Y-%m}" if "segment" in chosen and "segment" in tab.takes else None,
+        **{d: value for d, value in chosen.items() if d in tab.takes},
+    )
+    least = params.get(LEAST, "")
+    least = int(least) if least.isascii() and least.isdigit() and len(least) < 7 else 0
+    chosen |= {LEAST: str(least)} if least else {}
     return State(
         dashboard, tabs, tab, grain, period, store, filters, build, tuple(messages),
-        int(least) if least.isascii() and least.isdigit() and len(least) < 7 else 0,
+        least if LEAST in tab.takes else 0,
+        tuple((name, value) for name, value in chosen.items() if name not in tab.takes),
     )  # fmt: skip
+
+
+def usual_period(every: tuple[Period, ...]) -> Period:
+    """The last closed period; the open one of data that begins with it."""
+    return next((p for p in reversed(every) if p.closed), every[-1])
 
 
 def _read_store(params: Mapping, build: queries.Snapshot, messages: list) -> Store | None:
@@ -558,23 +610,22 @@ def _read_store(params: Mapping, build: queries.Snapshot, messages: list) -> Sto
     return known[0]
 
 
-def _read_filters(params: Mapping, tab: Tab, build, period: Period, messages: list) -> queries.Filters:
+def _read_filters(params: Mapping, tab: Tab, build, messages: list) -> dict[str, str]:
+    """One of DIMENSIONS -> the value that the URL names, whether the tab takes it or not."""
     chosen = {}
     for dimension in DIMENSIONS:
         if not params.get(dimension):
             continue
-        if dimension not in tab.takes:
-            messages.append(f"This tab isn't filtered by {DIMENSIONS[dimension].lower()}: it shows all.")
+        if dimension == "segment" and build.only:
+            if dimension in tab.takes:
+                build.whole("An RFM segment")
+            messages.append("This tab isn't filtered by segment: it shows all.")  # nor is any other of this reader's
             continue
-        if dimension == "segment":
-            build.whole("An RFM segment")
         options = {slug(v): v for v in values(build, dimension)}
         value = _choose(dimension, params, options, None, messages)
         if value is not None:
             chosen[dimension] = value
-    if "segment" in chosen:
-        chosen["segment_month"] = f"{period.last_day:%Y-%m}"
-    return queries.Filters(**chosen)
+    return chosen
 
 
 def nearest(build: queries.Snapshot, grain: str, other: str, key: str | None) -> str | None:

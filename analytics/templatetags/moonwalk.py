@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from analytics import access, queries
-from analytics.dashboards import frame
+from analytics.dashboards import DASHBOARDS, frame
 from etl.errors import MoonwalkError
 
 register = template.Library()
@@ -63,6 +63,14 @@ def pages(context) -> list[access.Page]:
     request = context.get("request")
     user = getattr(request, "user", None)
     return access.pages_of(user) if user is not None else []
+
+
+@register.simple_tag(takes_context=True)
+def address(context, page: access.Page) -> str:
+    """Where a page of the navigation is: another dashboard than the reader's keeps their period, store and filters."""
+    state = context.get("state")
+    goes_along = isinstance(state, frame.State) and page.name in DASHBOARDS and page.name != state.dashboard.page
+    return state.on(page.name) if goes_along else page.url()
 
 
 @register.simple_tag

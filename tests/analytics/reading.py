@@ -49,6 +49,12 @@ def chips(html: str) -> dict[str, str]:
     return {words(label): unescape(url) for url, label in found}
 
 
+def idle(html: str) -> dict[str, str]:
+    """The filters that count for nothing on this page, as it says: words -> the address without it."""
+    found = re.findall(r'<a href="([^"]+)" class="chip idle">(.*?) does not apply here <span', html, re.S)
+    return {words(label): unescape(url) for url, label in found}
+
+
 def messages(html: str) -> list[str]:
     """What the page says of an address that it could not follow."""
     main = html.split("<footer")[0]

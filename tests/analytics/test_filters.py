@@ -137,16 +137,11 @@ def test_what_a_store_is_owed_is_its_own(get, build):
 USUAL = "so this is the usual one."
 WRONG = [
     ("executive", {"area": "paris"}, f"There is no area “paris”, {USUAL}"),
-    ("executive", {"segment": "champions"}, "This tab isn't filtered by segment: it shows all."),
-    ("executive", {"tab": "insights", "area": "other"}, "This tab isn't filtered by area: it shows all."),
-    ("executive", {"payment_type": "cash"}, "This tab isn't filtered by payment method: it shows all."),
+    ("executive", {"segment": "kings"}, f"There is no segment “kings”, {USUAL}"),
     ("customers", {"segment": "kings"}, f"There is no segment “kings”, {USUAL}"),
     ("customers", {"grain": "week", "period": "2026-W09"}, "This tab is by month."),
-    ("customers", {"tab": "cohort", "segment": "loyal"}, "This tab isn't filtered by segment: it shows all."),
-    ("operations", {"item_category": "home-linens"}, "This tab isn't filtered by category: it shows all."),
     ("operations", {"tab": "service-mix", "service_type": "ironing"}, f"There is no service type “ironing”, {USUAL}"),
     ("operations", {"tab": "acquisition"}, f"There is no tab “acquisition”, {USUAL}"),
-    ("finance", {"tab": "concentration", "area": "other"}, "This tab isn't filtered by area: it shows all."),
     ("finance", {"period": "1999-01"}, "There is no month “1999-01” in the data, so this is February 2026."),
 ]
 
@@ -155,7 +150,89 @@ WRONG = [
 def test_what_does_not_fit_gives_a_message_and_the_usual(get, page, params, said):
     html = unescape(get(page, **params))
     assert reading.messages(html) == [said]
-    assert reading.chips(html) == {}
+    assert reading.chips(html) == reading.idle(html) == {}
+
+
+# --- Filters that a tab does not take ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("page", "params", "said"), [
+    ("executive", {"segment": "champions"}, "Segment: Champions"),
+    ("executive", {"tab": "insights", "area": "other"}, "Area: Other"),
+    ("executive", {"payment_type": "cash"}, "Payment method: Cash"),
+    ("customers", {"tab": "cohort", "segment": "loyal"}, "Segment: Loyal"),
+    ("customers", {"least": "500"}, "Revenue in all from: Dhs 500"),
+    ("operations", {"item_category": "home-linens"}, "Category: Home Linens"),
+    ("finance", {"tab": "concentration", "area": "other"}, "Area: Other"),
+])  # fmt: skip
+def test_a_filter_that_a_tab_does_not_take_is_said_to_count_for_nothing(get, page, params, said):
+    """The figures are those without it, and it can be taken away where it is seen."""
+    params = {"period": "2026-02", **params}
+    dimension = next(reversed(params))
+    html, without = get(page, **params), get(page, **{k: v for k, v in params.items() if k != dimension})
+    assert reading.cards(html) == reading.cards(without)
+    assert reading.chips(html) == {} and reading.messages(html) == []
+    (label, url), = reading.idle(html).items()
+    assert label == said and f"{dimension}=" not in url
+    assert f'name="{dimension}" value="{params[dimension]}"' in html, "the list of periods would lose the filter"
+
+
+def tabs(html: str) -> dict[str, str]:
+    """Words -> address of a page's tabs."""
+    found = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)</a>', re.search(r'<nav class="tabs".*?</nav>', html, re.S)[0])
+    return {label: unescape(url) for url, label in found}
+
+
+def test_a_filter_is_back_on_the_tab_that_takes_it(as_, golden_data):
+    client = as_("layla")
+    here = "/operations/?tab=service-mix&grain=month&period=2026-02&store=hielo&area=other&item_category=extras"
+    html = client.get(here).content.decode()
+    there = client.get(tabs(html)["Logistics"]).content.decode()
+    assert list(reading.chips(there)) == ["Store: Hielo", "Area: Other"]
+    assert list(reading.idle(there)) == ["Category: Extras"]
+    assert tabs(there)["Service mix"] == here
+    assert reading.cards(client.get(tabs(there)["Service mix"]).content.decode()) == reading.cards(html)
+
+
+def test_what_counts_for_nothing_here_counts_for_nothing_behind_a_number(build):
+    """The page behind items would take the category: its number would be another than the one that was followed."""
+    state = state_of(build, "executive", period="2026-02", item_category="extras", area="other")
+    assert state.idle == (("item_category", "Extras"),)
+    assert "item_category=" not in state.follow("items") and "area=other" in state.follow("items")
+    assert "item_category=extras" in state.follow("items", item_category="extras")  # chosen by the link itself
+    tables = [c["table"] for c in blocks.charts(state)]
+    assert tables and all("item_category=extras" in row["#url"] for table in tables for row in table.rows)
+    plain = state_of(build, "executive", period="2026-02", area="other")
+    assert not any("item_category" in str(row) for c in blocks.charts(plain) for row in c["table"].rows)
+
+
+def pages(html: str) -> dict[str, str]:
+    """Words -> address of the navigation's pages."""
+    found = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)</a>', re.search(r'<nav class="pages".*?</nav>', html, re.S)[0])
+    return {label: unescape(url) for url, label in found}
+
+
+def test_another_page_keeps_the_place(get):
+    html = get("executive", tab="trends", grain="week", period="2026-W08", store="hielo", area="other")
+    found = pages(html)
+    place = "?grain=week&period=2026-W08&store=hielo&area=other"
+    assert found["Operations Center"] == f"/operations/{place}"
+    assert found["Executive Pulse"] == "/executive/", "a page's own name begins anew"
+    assert found["Who owes"] == "/operations/receivables/"
+    html = get("finance", period="2025-11", payment_type="cash")
+    assert pages(html)["Customer Analytics"] == "/customers/?period=2025-11&payment_type=cash"
+
+
+@pytest.mark.parametrize("who", ["layla", "hala"])
+def test_who_looks_at_the_usual_gets_plain_addresses_of_pages(get, who):
+    assert {url for url in pages(get("executive", who)).values() if "?" in url} == set()
+
+
+def test_a_segment_goes_nowhere_with_who_is_kept_to_a_store(get):
+    """On the next tab it would be refused."""
+    html = unescape(get("executive", "hala", segment="champions"))
+    assert reading.messages(html) == ["This tab isn't filtered by segment: it shows all."]
+    assert reading.idle(html) == {} and "segment=champions" not in html
 
 
 def test_a_week_becomes_the_month_it_lies_in_on_a_tab_by_month(get):

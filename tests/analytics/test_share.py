@@ -71,6 +71,12 @@ def test_a_link_shows_its_tab_to_a_stranger(link, stranger):
     assert "January 2026 · Hielo" in page
 
 
+def test_a_filter_that_the_tab_does_not_take_is_no_part_of_its_link(link, stranger):
+    made = link(tab="snapshot", period="2026-02", area="other", segment="champions")
+    assert "area=other" in made.query and "segment" not in made.query
+    assert stranger.get(share.address(made)).status_code == 200
+
+
 def test_the_figures_are_golden(link, stranger, golden):
     page = stranger.get(share.address(link(period="2026-02"))).content.decode()
     assert value(page, "revenue") == f"Dhs {golden['months']['2026-02']['revenue']:,.0f}"
@@ -270,8 +276,10 @@ def test_a_link_stays_kept_to_the_store_that_its_maker_was_kept_to(link, strange
 
 
 @pytest.mark.parametrize(
-    "query", ["tab=gone", "store=gone", "area=gone", "period=2031-01", "tab=snapshot&store=hielo&area=gone"]
-)
+    "query",
+    ["tab=gone", "store=gone", "area=gone", "period=2031-01", "tab=snapshot&store=hielo&area=gone", "segment=loyal",
+     "tab=insights&area=other"],
+)  # fmt: skip
 def test_what_is_not_there_any_more_is_not_replaced_by_more(link, stranger, query):
     made = link()
     ShareLink.objects.update(query=query)

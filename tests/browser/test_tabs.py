@@ -164,7 +164,7 @@ def test_a_chip_is_taken_away_by_keyboard(visit):
     assert "area=" not in page.url and "service_type=dry-cleaning" in page.url
 
 
-def test_another_period_keeps_the_filters_and_another_tab_those_it_takes(visit):
+def test_another_period_keeps_the_filters_and_another_tab_says_which_do_not_apply(visit):
     visitor = visit()
     page = visitor.open("/operations/?tab=service-mix&period=2026-02&area=other&item_category=extras&store=hielo")
     with page.expect_navigation():
@@ -173,9 +173,21 @@ def test_another_period_keeps_the_filters_and_another_tab_those_it_takes(visit):
         assert part in page.url
     with page.expect_navigation():
         page.get_by_role("link", name="Logistics").click()
-    assert "area=other" in page.url and "item_category" not in page.url
-    chips = page.locator(".chips .chip").all_inner_texts()
-    assert [chip.split("\n")[0] for chip in chips] == ["Store: Hielo", "Area: Other"]
+    chips = page.locator(".chips .chip")
+    said = ["Store: Hielo", "Area: Other", "Category: Extras does not apply here"]
+    assert [chip.split("\n")[0] for chip in chips.all_inner_texts()] == said
+    with page.expect_navigation():
+        page.get_by_role("link", name="Service mix").click()
+    assert "item_category=extras" in page.url and page.locator(".chip.idle").count() == 0
+    with page.expect_navigation():
+        page.get_by_role("link", name="Geography").click()
+    visitor.painted()
+    serious(page)
+    page.locator(".chip.idle").focus()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(chips).to_have_count(2)
+    assert "item_category" not in page.url and "area=other" in page.url
 
 
 def test_the_call_list_is_narrowed_by_its_own_controls(visit):
