@@ -29,7 +29,9 @@ SANE_ID = re.compile(r"[0-9a-fA-F]{16,64}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-
 PLACES = re.compile(r"%(\(\w+\))?[#0 +-]*(\*|\d+)?(\.(\*|\d+))?[a-zA-Z]")
 ROOT = Path(__file__).resolve().parent.parent
 access = logging.getLogger("moonwalk.access")
+HEADER = "moonwalk_request"  # of a task's message: the id of the request that asked for the task
 _request: ContextVar = ContextVar("moonwalk_request", default=None)
+_task: ContextVar = ContextVar("moonwalk_task", default=None)
 
 
 def config(form: str, level: str) -> dict:
@@ -81,8 +83,8 @@ def like_the_rest(loglevel=None, **kwargs) -> None:
 
 
 class JsonFormatter(json_logger.JsonFormatter):
-    """One JSON object a record: time, level, logger, message; request, run, user where there are any; of an error its
-    kind and where in the code."""
+    """One JSON object a record: time, level, logger, message; request, user, task, run where there are any; of an error
+    its kind and where in the code."""
 
     def add_fields(self, log_data, record, message_dict) -> None:
         log_data.update(
@@ -137,10 +139,11 @@ def _short(file: str) -> str:
 
 
 def whereabouts(request=None) -> dict:
-    """{"request", "user", "run"}: the ids of what this thread, or this request, is about; only those that there are."""
-    request, run = _request.get() or request, current_run.number.get()
+    """{"request", "user", "task", "run"}: the ids of what this thread, or this request, is about; only those that there
+    are. A task has the id of the request that asked for it."""
+    request, run, task = _request.get() or request, current_run.number.get(), _task.get() or {}
     found = {"request": request.id, "user": person(request)} if hasattr(request, "id") else {}
-    return {name: value for name, value in (found | {"run": run}).items() if value is not None}
+    return {name: value for name, value in (task | found | {"run": run}).items() if value is not None}
 
 
 def person(request) -> int | None:
@@ -153,6 +156,30 @@ def route_of(request) -> str:
     """The pattern of a request's address: "customer/<str:customer_id>/", never the address itself."""
     match = getattr(request, "resolver_match", None)
     return f"/{match.route}" if match else "(no such address)"
+
+
+# Tasks: receivers of Celery's signals (moonwalk/celery.py) ------------------------------------------------------------
+
+
+def task_sent(headers: dict | None = None, **kwargs) -> None:
+    """before_task_publish: the id of the request goes along, from task to task too; the clock's have none."""
+    request = whereabouts().get("request")
+    if headers is not None and request:
+        headers[HEADER] = request
+
+
+def task_begun(task, task_id: str | None = None, **kwargs) -> None:
+    """task_prerun: from now on this thread's lines are about the task, and the request that asked for it."""
+    request = str((task.request.headers or {}).get(HEADER, ""))
+    _task.set({"request": request if SANE_ID.fullmatch(request) else None, "task": task_id})
+
+
+def task_ended(**kwargs) -> None:
+    """task_postrun: a worker's thread goes on to other tasks."""
+    _task.set(None)
+
+
+# Requests -------------------------------------------------------------------------------------------------------------
 
 
 class Middleware:

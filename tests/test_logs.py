@@ -14,8 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import brotli
 import pytest
+from celery import Celery
+from celery.app.trace import build_tracer
+from django.http import HttpResponse
 
 from moonwalk import logs
+from operations import queue
 from operations.models import RefreshRun
 from tests.conftest import PASSWORD, ROOT, free_port, wait_for
 from tests.operations import exports
@@ -135,6 +139,64 @@ def test_a_refresh_is_named_in_its_lines(data_dir, lines):
     assert said[-1]["message"].startswith(f"refresh {run.pk}: DONE (published)")
 
 
+# --- From a request into the worker ---------------------------------------------------------------------------------
+
+memory = Celery("tests", broker="memory://", set_as_current=False)  # a queue within this process
+
+
+@memory.task(name="tests.speaks", ignore_result=True)
+def speaks(more: int = 0, fails: bool = False) -> None:
+    logging.getLogger("operations.tasks").info("a task speaks")
+    if more:
+        queue.send("tests.speaks", more=more - 1)
+    if fails:
+        raise ValueError(NAME)
+
+
+def work() -> str:
+    """Carry out the queue's next task as a worker's thread does; its id."""
+    with memory.connection_for_read() as connection, connection.SimpleQueue("celery") as waiting:
+        message = waiting.get(timeout=5)
+        message.ack()
+    args, kwargs, _ = message.payload
+    task_id = message.headers["id"]
+    build_tracer(speaks.name, speaks, app=memory)(task_id, args, kwargs, message.headers)
+    return task_id
+
+
+@pytest.fixture
+def asks(settings, monkeypatch):
+    """asks(**arguments): have the task carried out later; True where the queue took it."""
+    import moonwalk.celery  # noqa: F401 - connects what is tested
+
+    settings.REDIS_URL, settings.CELERY_APP = "memory://", f"{__name__}.memory"
+    monkeypatch.setattr(queue, "_away_until", 0.0)
+    return lambda **arguments: queue.send("tests.speaks", **arguments)
+
+
+def test_the_lines_of_a_task_carry_the_id_of_the_request_that_asked_for_it(lines, asks, rf):
+    """And those of a task that it asked for; the clock's have their own id alone, and what comes after has none."""
+    answer = logs.Middleware(lambda request: HttpResponse(asks(more=1, fails=True)))(rf.get("/"))
+    assert answer.content == b"True"
+    first, second = work(), work()
+    assert asks()
+    third = work()
+    logging.getLogger("operations.tasks").info("no task speaks")
+    request = answer["X-Request-ID"]
+    said = [line for line in lines() if line["logger"] == "operations.tasks"]
+    assert [(line.get("request"), line.get("task")) for line in said] == [
+        (request, first), (request, second), (None, third), (None, None)]  # fmt: skip
+    failed = only([line for line in lines() if line["logger"] == "celery.app.trace" and line["level"] == "ERROR"])
+    assert (failed["request"], failed["task"]) == (request, first)
+
+
+def test_what_is_no_id_in_a_tasks_message_stays_out(lines, asks):
+    memory.send_task("tests.speaks", headers={logs.HEADER: NAME})
+    task = work()
+    line = only([line for line in lines() if line["logger"] == "operations.tasks"])
+    assert (line.get("request"), line["task"]) == (None, task)
+
+
 def test_plain_lines_stay_as_they_were():
     made = logs.config("plain", "INFO")
     assert made["handlers"]["console"]["formatter"] == "plain"
@@ -208,8 +270,16 @@ QUEUE = """
 import os, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "moonwalk.settings"
 django.setup()
+from django.http import HttpResponse
+from django.test import RequestFactory
+from moonwalk import logs
 from operations import refresh
-refresh.start(user=None, trigger="schedule")
+
+def ask(request):
+    refresh.start(user=None, trigger="schedule")
+    return HttpResponse()
+
+logs.Middleware(ask)(RequestFactory().get("/", headers={"X-Request-ID": "0123456789abcdef"}))
 """
 
 
@@ -226,7 +296,9 @@ def test_every_line_of_a_worker_is_json(house, redis_url):
         worker.terminate()
         _, err = worker.communicate(timeout=60)
     said = [json.loads(line) for line in err.splitlines()]
-    assert any(line.get("run") == 1 and line["logger"] == "operations.refresh" for line in said)
+    of_the_run = [line for line in said if line.get("run") == 1 and line["logger"] == "operations.refresh"]
+    assert {line["request"] for line in of_the_run} == {"0123456789abcdef"}
+    assert len({line["task"] for line in of_the_run}) == 1
     assert any(line["logger"].startswith("celery") for line in said)
 
 
