@@ -9,13 +9,14 @@ from django.forms import ChoiceField
 from django.http import QueryDict
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.text import capfirst
 from unfold.admin import StackedInline
-from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from analytics import access, admin_targets, share
-from analytics.admin_lists import Cell, ListAdmin, OfTheHouse, moment, people_filter, tag
+from analytics.admin_lists import Cell, ListAdmin, MomentsFilter, OfTheHouse, moment, people_filter, tag
 from analytics.admin_lists import link as anchor
 from analytics.dashboards import DASHBOARDS
 from analytics.models import ApiToken, ShareLink, StoreAccess, api_token_make, api_token_revoke, store_names
@@ -42,8 +43,9 @@ class StoreAccessInline(OfTheHouse, StackedInline):
         kept = StoreAccess.objects.values_list("store", flat=True).distinct()
         choices = [("", "every store"), *((n, n) for n in dict.fromkeys((*names, *kept)))]
         return ChoiceField(
-            choices=choices, label=db_field.verbose_name, help_text=db_field.help_text, widget=UnfoldAdminSelectWidget
-        )
+            choices=choices, label=capfirst(db_field.verbose_name), help_text=db_field.help_text,
+            widget=UnfoldAdminSelectWidget,
+        )  # fmt: skip
 
 
 class RevokedAdmin(ListAdmin):
@@ -105,8 +107,8 @@ class PageFilter(DropdownFilter):
 @admin.register(ShareLink)
 class ShareLinkAdmin(RevokedAdmin):
     list_display = ("title", "shows", "created_by", "state", "expires", "uses", "used", "made")
-    list_filter = (OpenFilter, people_filter("created_by", "made by"), PageFilter, ("created_at", RangeDateTimeFilter),
-                   ("expires_at", RangeDateTimeFilter))  # fmt: skip
+    list_filter = (OpenFilter, people_filter("created_by", "made by"), PageFilter, ("created_at", MomentsFilter),
+                   ("expires_at", MomentsFilter))  # fmt: skip
     search_fields = ("title", "created_by__username")
     search_help_text = "Title, or who made it"
     date_hierarchy = "created_at"
@@ -169,8 +171,8 @@ class ApiTokenAdmin(RevokedAdmin):
     """A superuser makes tokens for anybody, others for themselves alone: a token has the rights of its person."""
 
     list_display = ("name", "begins_with", "user", "state", "used", "made")
-    list_filter = (OpenFilter, people_filter("user", "reads as"), ("created_at", RangeDateTimeFilter),
-                   ("last_used_at", RangeDateTimeFilter))  # fmt: skip
+    list_filter = (OpenFilter, people_filter("user", "reads as"), ("created_at", MomentsFilter),
+                   ("last_used_at", MomentsFilter))  # fmt: skip
     list_select_related = ("user",)
     search_fields = ("name", "shown", "user__username")
     search_help_text = "What uses it, its first characters, or its person"

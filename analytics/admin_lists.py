@@ -5,7 +5,7 @@ analytics/admin.py and operations/admin/ build on it.
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, NamedTuple
 
 from django.contrib import messages
@@ -18,9 +18,12 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import DropdownFilter
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
+from unfold.templatetags import unfold_list
+from unfold.utils import parse_date_str, parse_datetime_str
 from unfold.views import ChangeList
 
 from analytics import access, exports, formats
@@ -95,11 +98,41 @@ def people_filter(field: str, words: str) -> type[PeopleFilter]:
     return type("PeopleFilter", (PeopleFilter,), {"title": words, "parameter_name": f"{field}__id__exact"})
 
 
+class MomentsFilter(RangeDateTimeFilter):
+    """A filter from one moment of the local clock to another; a day without a time is meant as a whole."""
+
+    def queryset(self, request, queryset):
+        asked = {}
+        for side, lookup, whole in (("from", "gte", time.min), ("to", "lte", time.max)):
+            day, at = (self.used_parameters.get(f"{self.parameter_name}_{side}_{part}") for part in (0, 1))
+            if not day:
+                continue
+            date = parse_date_str(day)
+            when = parse_datetime_str(f"{day} {at}") if at else date and datetime.combine(date, whole)
+            if when is None:
+                raise ValueError(f"{self.parameter_name}: no such day or time")
+            asked[f"{self.parameter_name}__{lookup}"] = timezone.make_aware(when)
+        return queryset.filter(**asked)
+
+
 class Cell(NamedTuple):
     """A column of a downloaded list: its head, and what stands in it for a row."""
 
     column: Column
     value: Callable[[Any], Any]
+
+
+_label_for_field = unfold_list.label_for_field
+
+
+def _head(*args, return_attr: bool = False, **kwargs):
+    """What stands above a column, with a capital: the theme writes it so above the table, and not beside the values
+    that a phone shows one below the other."""
+    found = _label_for_field(*args, return_attr=return_attr, **kwargs)
+    return (capfirst(found[0]), found[1]) if return_attr else capfirst(found)
+
+
+unfold_list.label_for_field = _head
 
 
 class FilledList(ChangeList):

@@ -7,16 +7,11 @@ from django.contrib import admin
 from django.db.models import Count
 from django.template.loader import render_to_string
 from django.utils import timezone
-from unfold.contrib.filters.admin import (
-    BooleanRadioFilter,
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-    RelatedDropdownFilter,
-)
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from analytics.access import contacts_of
-from analytics.admin_lists import Cell, ListAdmin, OfTheHouse, link, moment, people_filter, tag
+from analytics.admin_lists import Cell, ListAdmin, MomentsFilter, OfTheHouse, link, moment, people_filter, tag
 from analytics.dashboards import frame
 from analytics.tables import Column
 from operations import services
@@ -225,7 +220,7 @@ class MessageAdmin(DeskAdmin):
                     "who")  # fmt: skip
     list_filter = (
         ("channel", ChoicesDropdownFilter), ("state", ChoicesDropdownFilter), ("level", RelatedDropdownFilter),
-        ("language", ChoicesDropdownFilter), people_filter("created_by", "by"), ("created_at", RangeDateTimeFilter),
+        ("language", ChoicesDropdownFilter), people_filter("created_by", "by"), ("created_at", MomentsFilter),
     )  # fmt: skip
     list_select_related = ("customer", "level", "created_by")
     search_fields = ("customer__customer_id", "customer__name", "customer__own_name", "subject", "text")

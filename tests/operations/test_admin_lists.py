@@ -2,20 +2,33 @@
 
 import csv
 import io
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from analytics.models import ApiToken, ShareLink, StoreAccess, api_token_make
+from analytics.models import AlertEvent, AlertRule, ApiToken, ShareLink, StoreAccess, Target, api_token_make
 from operations import services
-from operations.models import Customer, FollowUp, Level, Message, MessageTemplate, Order, Payment, RefreshRun
+from operations.models import (
+    Customer,
+    Delivery,
+    Duty,
+    FollowUp,
+    Level,
+    Message,
+    MessageTemplate,
+    Order,
+    Payment,
+    RefreshRun,
+)
 from tests.operations import books
 
 pytestmark = pytest.mark.django_db
@@ -125,6 +138,39 @@ def test_no_page_asks_more_for_more_history(as_, desk):
         services.level_save(level, user=root)
     assert {address: asked(client, address) for address in pages} == few
     assert max(few.values()) <= 40, few
+
+
+# --- Labels ----------------------------------------------------------------------------------------------------------
+
+SMALL = re.compile(
+    r"""data-label="([a-z][^"]*)"|<label[^>]*>\s*([a-z][^<]*)|<t[hd][^>]*class="[^"]*column-[^>]*>\s*(?:<[^>]*>\s*)*([a-z][^<]*)"""
+)
+
+
+def small(html: str) -> set[str]:
+    """Labels and heads on a page that begin with a small letter."""
+    return {next(filter(None, found)) for found in SMALL.findall(html)}
+
+
+def test_every_label_and_head_begins_with_a_capital(as_, desk):
+    """Also where a phone shows a list's columns one below the other, each value beside its head (data-label)."""
+    client, seen = as_("root"), 0
+    more_rows(desk["root"], 1)
+    Delivery.objects.create(key="k", kind="mail", about="A report", next_attempt_at=timezone.now())
+    Duty.objects.create(name="prune", due_at=timezone.now(), noticed_at=timezone.now(), next_attempt_at=timezone.now())
+    rule = AlertRule.objects.create(name="Low revenue", metric="revenue", limit=1)
+    AlertEvent.objects.create(rule=rule, period="2026-02", headline="Revenue is low")
+    Target.objects.create(metric="revenue", month="2026-02", value=1)
+    for model, known in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        listed = client.get(reverse(f"{name}_changelist"))
+        row = known.get_queryset(listed.wsgi_request).first()
+        form = client.get(reverse(f"{name}_change", args=[row.pk]) if row else reverse(f"{name}_add"))
+        for page in (listed, form):
+            if page.status_code == 200:
+                seen += 1
+                assert small(page.content.decode()) == set(), page.request["PATH_INFO"]
+    assert seen >= 30
 
 
 # --- Customers -----------------------------------------------------------------------------------------------------
