@@ -6,7 +6,7 @@ analytics/share.py; here are the rows, what is true of every one of them, and th
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -352,4 +352,6 @@ class Target(models.Model):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.metric}, {self.month}{f', {self.store}' if self.store else ''}"
+        figure = METRICS[self.metric].label if self.metric in METRICS else self.metric
+        month = f"{date.fromisoformat(f'{self.month}-01'):%B %Y}" if len(self.month) == 7 else self.month
+        return ", ".join(filter(None, (figure, month, self.store)))

@@ -1,8 +1,9 @@
 """The audit trail: who changed what, when and from where, as entries of django-auditlog.
 
-Entries tell rows by their numbers: what a customer is called, how to reach them and what was written about them stays
-in the rows themselves, an entry says only that it changed. Imports are no edits: the refresh writes in bulk, which
-leaves no entries.
+Entries tell the rows of customers by their numbers: what a customer is called, how to reach them and what was written
+about them stays in the rows themselves, an entry says only that it changed. Rules, targets, schedules and what else is
+the house's own go by the names that people gave them. Imports are no edits: the refresh writes in bulk, which leaves no
+entries.
 """
 
 import uuid
@@ -14,6 +15,7 @@ from typing import Any
 
 from auditlog.models import LogEntry
 from auditlog.registry import auditlog
+from django.contrib.contenttypes.models import ContentType
 from django.db.models.signals import pre_save
 
 from analytics.models import AlertRule, ReportMail, Target
@@ -27,6 +29,8 @@ PERSONAL = {
     "Message": ["sent_to", "subject", "text", "error"],
     "Delivery": ["recipient", "content"],
 }
+# Of no customer: what these are called may stand in an entry, and says more than a number.
+NAMED = (models.Level, models.MessageTemplate, models.Delivery, models.Schedule, AlertRule, ReportMail, Target)
 # Of a customer only what staff may change; what repeats other rows (assigned_to ...) is in those rows' entries.
 CUSTOMER_FIELDS = [*PERSONAL["Customer"], "do_not_contact", "preferred_channel", "language"]
 
@@ -85,7 +89,7 @@ class _Later:
 
 
 def _fill_in(sender, instance: LogEntry, **kwargs) -> None:
-    """Before an entry is written: by whom, from where; the row's number instead of its name."""
+    """Before an entry is written: by whom, from where; a customer's row by its number instead of its name."""
     origin = _origin.get() or Origin()
     user = origin.user.user() if isinstance(origin.user, _Later) else origin.user
     if user is not None and user.is_authenticated:
@@ -93,7 +97,14 @@ def _fill_in(sender, instance: LogEntry, **kwargs) -> None:
     instance.remote_addr = origin.address
     instance.cid = origin.number or None
     instance.additional_data = {"from": origin.door or "server"}
-    instance.object_repr = f"{instance.content_type.name} {instance.object_pk}"
+    instance.object_repr = _called(instance)
+
+
+def _called(entry: LogEntry) -> str:
+    """alert rule “Revenue is low”; payment 7."""
+    kind = entry.content_type
+    own = next((m for m in NAMED if ContentType.objects.get_for_model(m) == kind), None)
+    return f"{own._meta.verbose_name} “{entry.object_repr}”" if own else f"{kind.name} {entry.object_pk}"
 
 
 def masked(value: str) -> str:

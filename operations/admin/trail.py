@@ -1,7 +1,7 @@
 """The audit trail, read-only: who changed what, when and from where; as a list, and beneath the pages of rows.
 
-Entries hold no names or phones (operations/audit.py), but they are of the whole business: the list isn't for a person
-kept to one store.
+Entries hold no customer's name or phone (operations/audit.py), but they are of the whole business: the list isn't for
+a person kept to one store.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,27 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import BooleanField, DateTimeField, DecimalField, Q
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
-from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, LookedAt, link, moment, people_filter, tag
-from analytics.models import AlertRule, ReportMail
+from analytics.admin_lists import (
+    Cell,
+    HiddenFromStores,
+    ListAdmin,
+    LookedAt,
+    MomentsFilter,
+    link,
+    moment,
+    people_filter,
+    tag,
+)
+from analytics.models import AlertRule, ReportMail, Target
 from analytics.tables import Column
 from operations.admin.shared import LATEST, History, person
 from operations.models import Customer, Delivery, FollowUp, Level, Message, MessageTemplate, Payment, Schedule
 
 # What operations/audit.py keeps entries of.
-KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate, AlertRule, ReportMail, Delivery, Schedule)
+KEPT = (Customer, FollowUp, Payment, Message, Level, MessageTemplate, AlertRule, ReportMail, Target, Delivery, Schedule)
 DID = {LogEntry.Action.CREATE: "made", LogEntry.Action.UPDATE: "changed", LogEntry.Action.DELETE: "removed",
        LogEntry.Action.ACCESS: "looked at"}  # fmt: skip
 TONES = {LogEntry.Action.CREATE: "good", LogEntry.Action.UPDATE: "info", LogEntry.Action.DELETE: "bad"}
@@ -94,9 +104,10 @@ def _of_schedule(kind: ContentType) -> bool:
 
 
 def _named(entry: LogEntry) -> str:
-    """A row in words: "payment 7"."""
+    """A row in words, as it was called then: payment 7, alert rule “Revenue is low”."""
     kind = entry.content_type
-    return f"{'schedule' if _of_schedule(kind) else kind.name} {entry.object_pk}"
+    of_an_earlier_version = _of_schedule(kind) and entry.object_repr.startswith(kind.name)
+    return f"schedule {entry.object_pk}" if of_an_earlier_version else entry.object_repr
 
 
 def subject(entry: LogEntry) -> str:
@@ -157,14 +168,16 @@ class TrailAdmin(HiddenFromStores, LookedAt, ListAdmin):
         ("action", ChoicesDropdownFilter),
         SubjectFilter,
         people_filter("actor", "who"),
-        ("timestamp", RangeDateTimeFilter),
+        ("timestamp", MomentsFilter),
     )
     list_select_related = ("actor", "content_type")
-    search_fields = ("object_pk", "actor__username", "remote_addr", "cid")
-    search_help_text = "Number of the row, who, or address on the network"
+    search_fields = ("object_repr", "object_pk", "actor__username", "remote_addr", "cid")
+    search_help_text = "Name or number of the row, who, or address on the network"
     date_hierarchy = "timestamp"
     ordering = ("-timestamp", "-pk")
-    list_about = "Every change that people made, never those of the exports. Names and phones are not kept here."
+    list_about = (
+        "Every change that people made, never those of the exports. Customers' names and phones are not kept here."
+    )
     fields = ("when", "who", "what", "did", "all_changes", "address", "door", "same_click")
     cells = (
         Cell(Column("when", "When"), lambda e: moment(e.timestamp)),

@@ -10,8 +10,10 @@ from auditlog.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from operations import refresh, services
-from operations.models import Customer, FollowUp, Level, Payment
+from analytics.models import AlertRule, ReportMail, Target
+from analytics.targets import target_delete, target_save
+from operations import alerts, refresh, reports, schedules, services
+from operations.models import Customer, FollowUp, Level, MessageTemplate, Payment, Schedule
 from tests.operations import books, exports
 from tests.operations.books import paying
 
@@ -137,5 +139,44 @@ def test_settings_of_the_desk_leave_entries(people):
     level = Level.objects.get(name="Reminder")
     level.days_from = 5
     services.level_save(level, user=people["farid"])
-    assert entries() == [(f"level {level.pk}", "update", "farid")]
+    assert entries() == [("level “Reminder”", "update", "farid")]
     assert LogEntry.objects.get().changes == {"days_from": ["7", "5"]}
+
+
+def test_what_is_the_houses_own_goes_by_its_name_also_once_it_is_gone(people, as_):
+    """A customer's rows stay numbers: test_a_payment_and_its_void."""
+    root = people["root"]
+    LogEntry.objects.all().delete()
+    target = Target(metric="revenue", month="2026-12", value=27_000)
+    target_save(target, user=root)
+    rule = AlertRule(name="Low revenue", metric="revenue", limit=30_000)
+    alerts.rule_save(rule, user=root)
+    rule.name = "Revenue is low"
+    alerts.rule_save(rule, user=root)
+    template = MessageTemplate.objects.get(level__name="Reminder", channel="email", language="en")
+    template.subject = "Your laundry"
+    services.template_save(template, user=root)
+    report = ReportMail.objects.get(grain="week")
+    report.paused = True
+    reports.report_mail_save(report, user=root)
+    schedule = Schedule.objects.get(name="Tidy up")
+    schedule.enabled = False
+    schedules.save(schedule, "prune", schedules.rhythm_of(schedule.crontab), user=root)
+    target_delete(target, user=root)
+    said = ["target “Revenue, December 2026”", "alert rule “Low revenue”", "alert rule “Revenue is low”",
+            "message template “Reminder, e-mail, English”", "report by mail “The board report, every week”",
+            "schedule “Tidy up”", "target “Revenue, December 2026”"]  # fmt: skip
+    assert [row for row, _, _ in entries()] == said
+    page = as_("root").get(reverse("admin:auditlog_logentry_changelist")).content.decode()
+    assert [name in page for name in said] == [True] * len(said)
+    found = as_("root").get(reverse("admin:auditlog_logentry_changelist"), {"q": "December"}).context["cl"]
+    assert [entry.get_action_display() for entry in found.result_list] == ["delete", "create"]
+
+
+def test_an_entry_of_an_earlier_version_says_its_number(as_):
+    schedule = Schedule.objects.get(name="Tidy up")
+    schedule.description = "whenever"
+    schedule.save()
+    LogEntry.objects.update(object_repr=f"periodic task {schedule.pk}")
+    page = as_("root").get(reverse("admin:auditlog_logentry_changelist")).content.decode()
+    assert f">schedule {schedule.pk}</a>" in page and "periodic task" not in page
