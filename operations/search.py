@@ -1,7 +1,8 @@
 """Search from every page: a customer by name, phone, e-mail or number, or by the number of an order.
 
 Everybody finds what they may see: a person kept to a store that store's, and nobody by a phone or an e-mail that they
-aren't shown. A few questions to the database and one to the live build, which alone knows the old system's orders.
+aren't shown. A few questions to the database and one or two to the live build, which alone knows the old system's
+orders.
 """
 
 import logging
@@ -27,7 +28,8 @@ from operations.scope import customers_for, orders_for
 
 log = logging.getLogger(__name__)
 MOST = 50  # that a page lists
-SYSTEM = {"CC_2025": "CleanCloud", "Legacy": "RePOS"}
+OLD = "Legacy"
+SYSTEM = {"CC_2025": "CleanCloud", OLD: "RePOS"}
 
 
 @dataclass
@@ -73,6 +75,7 @@ def search(request: HttpRequest) -> HttpResponse:
         contacts, owes = access.contacts_of(request.user), access.can_see(request.user, "receivables")
         shown = hits[:MOST]
         _tell_apart(shown, request.user, owes)
+        _tell_old(shown, request)
         context = {
             "sought": text, "hits": shown, "owes": owes, "more": len(hits) > MOST, "most": MOST,
             "phones": "phone" in contacts,
@@ -92,6 +95,18 @@ def _tell_apart(hits: list[Hit], user, owes: bool) -> None:
         owed[customer_id] = owed.get(customer_id, NOTHING) + left
     for hit in hits:
         hit.last_order, hit.owes = last.get(hit.customer_id), owed.get(hit.customer_id)
+
+
+def _tell_old(hits: list[Hit], request: HttpRequest) -> None:
+    """Fill in when those of the old system last ordered; left open while the live build can't be read."""
+    old = {hit.customer_id: hit for hit in hits if hit.row and hit.row.source == OLD and hit.last_order is None}
+    if not old:
+        return
+    try:
+        for customer_id, day in build_of(request).last_orders(list(old)).items():
+            old[customer_id].last_order = day
+    except MoonwalkError as error:
+        log.error("search: %s", type(error).__name__)
 
 
 def _listed(words: list[str]) -> str:

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from analytics import access, queries
+from etl.errors import WarehouseError
 from operations import search, services
 from operations.models import Customer, Order
 from tests.operations import books
@@ -213,6 +214,30 @@ def test_the_old_systems_orders_are_found_in_the_live_build(people, golden_data,
     assert len(many) > 1
     html = client.get("/operations/search/", {"q": some}).content.decode()
     assert f'<a href="/customer/{customer}/' in html and ">Of Old</a>" in html
+
+
+def test_the_list_says_when_those_of_the_old_system_last_came(people, golden_data, as_, monkeypatch):
+    """Their orders are in the live build alone; who is kept to a store is told of that store's."""
+    now = {"row_hash": "x", "synced_at": timezone.now()}
+    who, last = queries.current().cursor().execute(
+        """SELECT customer_id, max(placed) FROM sales WHERE source = 'Legacy' AND store = 'Moon Walk'
+        GROUP BY customer_id ORDER BY count(*) DESC, customer_id LIMIT 1"""
+    ).fetchone()  # fmt: skip
+    Customer.objects.create(pk=who, name="Of Old", source="Legacy", store="Hielo", **now)
+    Customer.objects.create(pk="MW-99999", name="Of Old", source="Legacy", store="Hielo", **now)
+
+    def cells(name) -> list[str]:
+        html = unescape(as_(name).get("/operations/search/?q=of+old").content.decode())
+        return sorted(re.findall(r'<td class="left fold">([^<]*)</td><td class="left fold">name or number', html))
+
+    assert cells("dana") == sorted(["–", f"{last:%-d %b %Y}"])
+    assert cells("hala") == ["–", "–"], "the orders are the other store's"
+
+    def gone(*args):
+        raise WarehouseError("no build")
+
+    monkeypatch.setattr(queries.Snapshot, "last_orders", gone)
+    assert cells("dana") == ["–", "–"]
 
 
 def test_the_builds_orders_are_of_the_readers_store(golden_data):
