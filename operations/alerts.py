@@ -276,7 +276,7 @@ def _held(rule: AlertRule, run: RefreshRun) -> Word:
     """A build that waits for a person, as months that are over have other figures, or as nobody can compare them: once
     a set of exports."""
     from operations import moved
-    from operations.refresh import UNCOMPARED
+    from operations.held import UNCOMPARED
 
     over = [(month.label, line) for month in moved.months(run) for line in month.revenue if line.over]
     lines = [

@@ -5,8 +5,8 @@ everything up to the database transaction touches a candidate alone; the transac
 marks the run "publishing" together; then the pointer moves in one atomic step. A run found "publishing" died between
 those two and is finished first by whoever comes next.
 
-A build that moves what a closed month earned by more than the limit waits there, before the transaction, as a candidate
-that is kept: its run is held. release() publishes that very build, discard_held() removes it.
+A build that moves what a closed month earned by more than the limit waits there, before the transaction: it is held
+(held.py), and release() publishes that very build.
 
 Staff's payments go into every build. Which of them a published build was given stands on each (included_in), written in
 the transaction that makes it the one to publish; as long as one waits, the live build's own exports are built again.
@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +27,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from analytics.formats import moment
 from etl.errors import MoonwalkError, WarehouseError
-from operations import current_run, inputs, quarantine, queue, services
+from operations import current_run, held, inputs, quarantine, queue, services
 from operations.lock import Lock, RefreshBusy, purpose_of, running
 from operations.models import Payment, RefreshRun, unexpected
 
@@ -51,13 +50,8 @@ TRY_AGAIN = timedelta(hours=1)
 Trigger = RefreshRun.Trigger
 State = RefreshRun.State
 LIVE = (State.PUBLISHED, State.NOTHING_NEW)
-WERE_HELD = (State.HELD, State.RELEASED, State.DISCARDED)
 # After these ends payments follow: a bad file, or figures that a person must look at first, keep none waiting.
 DECIDED = (*LIVE, State.REFUSED, State.HELD)
-UNCOMPARED = (
-    "The live build was made by an earlier version of Moonwalk and can't be compared with this one. After publishing, "
-    "look at a month that you know; going back is possible."
-)
 NO_WORKER = "No worker took it up: is the Celery worker running?"
 NOBODY = "Nobody carried it out: the command manage.py tick does (docs/schedules.md)."
 # As the tick beside the button says it; the command's own switch is in its help.
@@ -89,7 +83,7 @@ class Progress:
 
     def tell(self, step: str, done: float = 0.0, message: str = "", record: bool = True) -> None:
         """`done` is the step's own share, 0..1. `record` False: inside a transaction, where nobody would see it."""
-        before = sum(share for name, share in SHARES.items() if list(SHARES).index(name) < list(SHARES).index(step))
+        before = sum(list(SHARES.values())[: list(SHARES).index(step)])
         # Reading and staging take turns, file by file: the bar never goes back.
         self._percent = max(self._percent, min(99, round(before + SHARES[step] * done)))
         event = Event(step, self._percent, message)
@@ -133,13 +127,10 @@ def refresh(
     record that waited for this call. Raises RefreshBusy while another refresh runs.
     """
     folder = Path(exports_dir or settings.EXPORTS_DIR)
-    with _alone(queued) as lock:
-        house = warehouse()
-        _tidy_up(house, but=queued)
-        run = services.run_open(
-            trigger=trigger, user=user, force=force, dry_run=dry_run, exports_dir=str(folder), queued=queued
+    with _alone(queued) as (lock, house):
+        run = _begin(
+            lock, trigger=trigger, user=user, force=force, dry_run=dry_run, exports_dir=str(folder), queued=queued
         )
-        lock.attach(run)
         with _recorded(run):
             progress = Progress(run, on_progress)
             _build_and_publish(run, lock, house, lambda live: inputs.opened(folder, live), progress, sure)
@@ -157,10 +148,10 @@ def payments_waiting() -> bool:
     After a rebuild that could not take them in, only new ones count for an hour: it would not work now either.
     """
     waiting, last = Payment.objects.filter(included_in=""), RefreshRun.objects.filter(trigger=Trigger.PAYMENTS).first()
-    if last and last.finished_at and (last.error or last.warnings and last.state == RefreshRun.State.NOTHING_NEW):
+    if last and last.finished_at and (last.error or last.warnings and last.state == State.NOTHING_NEW):
         since = last.started_at - timedelta(minutes=1)  # one may have been written before it and committed after
         waiting = waiting.filter(created_at__gt=since) if timezone.now() < last.started_at + TRY_AGAIN else waiting
-    return waiting.exists() or RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHING).exists()
+    return waiting.exists() or RefreshRun.objects.filter(state=State.PUBLISHING).exists()
 
 
 def include_payments() -> None:
@@ -175,22 +166,33 @@ def include_payments() -> None:
 
 
 @contextmanager
-def _alone(queued: RefreshRun | None = None) -> Iterator[Lock]:
-    """The lock, after a rebuild for payments if one is under way. Raises RefreshBusy while another refresh runs.
+def _alone(queued: RefreshRun | None = None) -> Iterator[tuple[Lock, "Warehouse"]]:
+    """The lock, after a rebuild for payments if one is under way; and the warehouse, tidied up.
+
+    Raises RefreshBusy while another refresh runs.
 
     A worker doesn't wait: `queued` stays so and the clock's next tick asks again, else nobody would be free for it.
     """
     until = time.monotonic() + (0 if queued and settings.REDIS_URL else PAYMENTS_PATIENCE)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         while True:
             try:
-                lock = held.enter_context(Lock())
+                lock = stack.enter_context(Lock())
                 break
             except RefreshBusy as busy:
                 if not _for_payments(busy.run) or time.monotonic() > until:
                     raise
                 time.sleep(0.5)
-        yield lock
+        house = warehouse()
+        _tidy_up(house, but=queued)
+        yield lock, house
+
+
+def _begin(lock: Lock, **what) -> RefreshRun:
+    """The record of a run that begins (services.run_open()), named by the lock."""
+    run = services.run_open(**what)
+    lock.attach(run)
+    return run
 
 
 def _for_payments(run: RefreshRun | None) -> bool:
@@ -211,13 +213,13 @@ def start(
     With REDIS_URL a Celery worker runs it, as soon as it can; else a thread of this process, or the tick that asked for
     it. Raises RefreshBusy while one is under way.
     """
-    held, waiting = running(), waiting_run()
-    if held and _for_payments(held.run):
-        held = None  # the refresh waits for it
-    if waiting and not held and trigger not in BY_THE_CLOCK:
+    busy, waiting = running(), waiting_run()
+    if busy and _for_payments(busy.run):
+        busy = None  # the refresh waits for it
+    if waiting and not busy and trigger not in BY_THE_CLOCK:
         ask(waiting)  # its process may have ended
-    if held or waiting:
-        raise RefreshBusy(held.run if held and held.run else waiting, purpose_of(held) if held else "")
+    if busy or waiting:
+        raise RefreshBusy(busy.run if busy and busy.run else waiting, purpose_of(busy) if busy else "")
     run = services.run_queue(
         trigger=trigger, user=user, force=force, exports_dir=str(exports_dir), build_id=build_id
     )
@@ -228,12 +230,13 @@ def start(
 
 def waiting_run() -> RefreshRun | None:
     """The run whose turn is next, unless it waits for longer than anybody would."""
-    patience = WORKER_PATIENCE if settings.REDIS_URL else QUEUE_PATIENCE
-    return (
-        RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__gt=timezone.now() - patience)
-        .order_by("started_at", "pk")
-        .first()
-    )
+    waiting = RefreshRun.objects.filter(state=State.QUEUED, started_at__gt=_patience())
+    return waiting.order_by("started_at", "pk").first()
+
+
+def _patience() -> datetime:
+    """What waits since before then waits for longer than anybody would."""
+    return timezone.now() - (WORKER_PATIENCE if settings.REDIS_URL else QUEUE_PATIENCE)
 
 
 def ask(run: RefreshRun) -> None:
@@ -253,7 +256,7 @@ def run_queued(run_id: int) -> RefreshRun | None:
 
     While another refresh runs, or the one before can't be finished, it stays queued: the clock's next tick asks again.
     """
-    run = RefreshRun.objects.filter(pk=run_id, state=RefreshRun.State.QUEUED).select_related("started_by").first()
+    run = RefreshRun.objects.filter(pk=run_id, state=State.QUEUED).select_related("started_by").first()
     if run is None:
         return None
     try:
@@ -302,35 +305,25 @@ def rollback(build_id: str | None = None, *, user=None, queued: RefreshRun | Non
     that the earlier build did not have follow at once. queued: the record that waited for this call. Raises
     RefreshBusy; WarehouseError when there is no such build (of a queued one its record says so).
     """
-    with _alone(queued) as lock:
-        house = warehouse()
-        _tidy_up(house, but=queued)
+    with _alone(queued) as (lock, house):
         target = house.earlier(build_id) if queued is None else ""
-        run = services.run_open(trigger=Trigger.ROLLBACK, user=user, queued=queued)
-        lock.attach(run)
+        run = _begin(lock, trigger=Trigger.ROLLBACK, user=user, queued=queued)
         with _recorded(run):
             target = target or house.earlier(build_id)
-            manifest = house.manifest(target) | {"seconds": {}}  # nothing was built: only this run's own steps count
-            progress = Progress(run, None)
-            with closing(house.connect(target)) as con:
-                _sync(run, lock, con, manifest, progress, lambda: _leave_payments(target))
-            _publish(run, house, manifest, progress)
-        if run.state == RefreshRun.State.PUBLISHED:
+            _publish_kept(run, lock, house, house.manifest(target), lambda: _leave_payments(target))
+        if run.state == State.PUBLISHED:
             _follow_payments(lock, house)
     _after(run)
     return run
 
 
-# --- Held builds ---------------------------------------------------------------------------------------------------
-
-
-def release(held: RefreshRun, user) -> RefreshRun:
-    """Queue the publishing of a held build, as start() does; the record of the run that does it.
+def release(run: RefreshRun, user) -> RefreshRun:
+    """Queue the publishing of the build that `run` holds, as start() does; the record of the run that does it.
 
     Raises MoonwalkError where it can't be published (as things stand now; it is looked at again then), RefreshBusy.
     """
-    _releasable(warehouse(), held)
-    return start(trigger=Trigger.RELEASE, user=user, build_id=held.build_id)
+    held.releasable(warehouse(), run)
+    return start(trigger=Trigger.RELEASE, user=user, build_id=run.build_id)
 
 
 def release_now(build_id: str, *, user=None, queued: RefreshRun | None = None) -> RefreshRun:
@@ -338,97 +331,17 @@ def release_now(build_id: str, *, user=None, queued: RefreshRun | None = None) -
 
     Returns its run: refused, with a sentence, where the build can't be published any more. Raises RefreshBusy.
     """
-    with _alone(queued) as lock:
-        house = warehouse()
-        _tidy_up(house, but=queued)
-        run = services.run_open(trigger=Trigger.RELEASE, user=user, queued=queued)
-        lock.attach(run)
+    with _alone(queued) as (lock, house):
+        run = _begin(lock, trigger=Trigger.RELEASE, user=user, queued=queued)
         with _recorded(run):
-            held = RefreshRun.objects.filter(build_id=build_id, state__in=WERE_HELD).first()
-            manifest = _releasable(house, held) | {"seconds": {}}  # nothing was built: only this run's own steps count
+            holds = RefreshRun.objects.filter(build_id=build_id, state__in=held.WERE_HELD).first()
+            manifest = held.releasable(house, holds)
             del manifest["held"]
-            progress = Progress(run, None)
-            with closing(house.connect(build_id)) as con:
-                _sync(run, lock, con, manifest, progress, lambda: _let_go(held, run))
-            _publish(run, house, manifest, progress)
+            _publish_kept(run, lock, house, manifest, lambda: held.let_go(holds, run))
         if run.state == State.PUBLISHED:
             _follow_payments(lock, house)
     _after(run)
     return run
-
-
-def discard_held(held: RefreshRun, user) -> None:
-    """Remove a held build: its exports are not published again unless forced. Needs no turn of the lock: of two
-    people who decide, one is told. Raises MoonwalkError where it was decided already."""
-    try:
-        services.run_mark_discarded(held, user=user)
-    except services.RunEnded:
-        held.refresh_from_db()
-        raise MoonwalkError(decision(held)) from None
-    _drop(warehouse(), held.build_id)
-
-
-def was_discarded(exports: str) -> bool:
-    """Did somebody discard a held build of this set of exports (a manifest's "inputs"), and nobody publish it since?"""
-    runs = RefreshRun.objects.filter(manifest__inputs=exports, state__in=(State.PUBLISHED, State.DISCARDED))
-    runs = runs.exclude(state=State.DISCARDED, decided_at=None)
-    last = runs.order_by("-finished_at", "-pk").values_list("state", flat=True).first()
-    return last == State.DISCARDED
-
-
-def is_an_upgrade(held: RefreshRun) -> bool:
-    """Are a held build's exports those that are live, made by other code or for another business file?"""
-    house = warehouse()
-    return held.manifest["inputs"] == house.manifest(house.current() or "").get("inputs")
-
-
-def why_not(held: RefreshRun) -> str:
-    """Why a held build can't be published as things stand, and what to do; "" when it can."""
-    try:
-        _releasable(warehouse(), held)
-    except MoonwalkError as error:
-        return str(error)
-    return ""
-
-
-def decision(run: RefreshRun) -> str:
-    """What became of a run that was held: "discarded by Hala on 5 Mar 2026, 09:12", in a sentence."""
-    by = f" by {run.decided_by.get_full_name() or run.decided_by.get_username()}" if run.decided_by else ""
-    on = f" on {moment(run.decided_at)}" if run.decided_at else ""
-    if run.state == State.RELEASED:
-        return f"The build of refresh {run.pk} was published{by}{on}."
-    if run.state == State.DISCARDED:
-        return f"The build of refresh {run.pk} was discarded{by}{on}."
-    return f"The build of refresh {run.pk} is not held: {run.get_state_display()}."
-
-
-def _releasable(house: "Warehouse", held: RefreshRun | None) -> dict:
-    """The manifest of a held build. Raises MoonwalkError for one that can't be published as things stand."""
-    if held is None or held.state != State.HELD:
-        raise MoonwalkError(decision(held) if held else "There is no such held build.")
-    manifest = house.manifest(held.build_id)
-    if not manifest or not house.path(held.build_id).exists():
-        raise WarehouseError(f"Build {held.build_id} is no longer there: discard it, then refresh anew.")
-    if manifest["held"]["against"] != house.base_of(house.manifest(house.current() or "")):
-        raise WarehouseError(
-            "Another build went live since this one was compared, so its figures may not be what is said here. Refresh "
-            "anew: the same exports are then compared with what is live now."
-        )
-    house.connect(held.build_id).close()
-    return manifest
-
-
-def _let_go(held: RefreshRun, run: RefreshRun) -> None:
-    """A held build is the one to publish: whoever asked decided it, and of the payments it has those that it was given
-    when it was made. All given to later builds wait again; those builds had the exports of the one before."""
-    try:
-        services.run_mark_released(held, user=run.started_by)
-    except services.RunEnded:  # that run, not this one
-        held.refresh_from_db()
-        raise MoonwalkError(decision(held)) from None
-    later = RefreshRun.objects.filter(state=State.PUBLISHED, started_at__gt=held.started_at).values_list("build_id")
-    services.payments_mark_waiting(Payment.objects.filter(included_in__in=later))
-    services.payments_mark_included(held.manifest["held"]["payments"], build_id=held.build_id)
 
 
 def recover() -> bool:
@@ -493,86 +406,42 @@ def _build_and_publish(
         manifest["payments_alone"] = same and not run.forced and manifest["fingerprint"] != live["fingerprint"]
         sure = sure or run.forced or bool(found.sure) and found.sure == house.base_of(live)
         if not run.forced and not same and (why := _left_out(house, manifest, live, sure)):
-            _drop(house, build.build_id)
+            quarantine.drop(house, build.build_id)
             _nothing_new(run, house, why)
             return False
         with progress.step("insights"):
             enrich_candidate(house, build.build_id, manifest, _receivables_on_record())
         with progress.step("compare"):
-            moved, held = ([], False) if same or not live else _moved(house, live, manifest)
+            moved = held.Moved() if same or not live else held.compare(house, manifest)
         manifest["seconds"] = manifest["seconds"] | progress.seconds
         if run.dry_run:
             manifest["rejected"] = quarantine.places(build.build_id)
-            _drop(house, build.build_id)
-            services.run_mark_checked(run, manifest=manifest, moved=moved)
+            quarantine.drop(house, build.build_id)
+            services.run_mark_checked(run, manifest=manifest, moved=moved.figures)
             return False
-        if held and not sure:
+        if moved.asks and not sure:
             manifest["held"] = {"against": house.base_of(live), "payments": waiting}
         house.write_manifest(build.build_id, manifest)
         if "held" in manifest:
-            _hold(run, lock, house, manifest, moved)
+            held.hold(run, lock, manifest, moved)
+            _drop_candidates(house)
             return False
-        if moved:
-            services.run_note_moved(run, moved=moved)
+        if moved.figures:
+            services.run_note_moved(run, moved=moved.figures)
         with closing(house.connect(build.build_id)) as con:
 
             def mark() -> None:
                 services.payments_mark_included(waiting, build_id=build.build_id)
                 if not manifest["payments_alone"]:
-                    _supersede(run)
+                    held.supersede(run)
 
             _sync(run, lock, con, manifest, progress, mark)
     except BaseException:
         if run.state not in (State.PUBLISHING, State.HELD):
-            _drop(house, build.build_id)
+            quarantine.drop(house, build.build_id)
         raise
     _publish(run, house, manifest, progress)
     return True
-
-
-def _moved(house: "Warehouse", live: dict, manifest: dict) -> tuple[list[dict], bool]:
-    """What a candidate moves of closed months, where that is more than the limit (else nothing), and whether a person
-    must see it: revenue first, then all other figures of these months (comparison.closed_months(), figures())."""
-    import duckdb
-
-    from etl.warehouse import Warehouse
-    from operations import comparison
-
-    # A live build from before there was a key is plain; one whose key is gone is only left by force.
-    theirs = Warehouse(house.root, house.key if live.get("encrypted", True) else None)
-    limit = comparison.closed_month_limit()
-    try:
-        with closing(theirs.connect(house.current())) as before, closing(house.connect(manifest["build_id"])) as after:
-            months = comparison.closed_months(before, after)
-            moved = [row | {"over": comparison.is_over(row, limit)} for row in months]
-            if any(row["over"] for row in moved):
-                others = comparison.figures(before, after, {row["month"] for row in moved})
-                return moved + [row | {"over": False} for row in others], True
-    except WarehouseError as error:  # nobody can look at it either
-        manifest["warnings"].insert(0, f"IMPORTANT: closed months were not compared with the last build. {error}")
-    except duckdb.Error:  # made by an earlier version, with other tables
-        manifest["warnings"].insert(0, f"IMPORTANT: {UNCOMPARED}")
-        return [], True
-    return [], False
-
-
-def _hold(run: RefreshRun, lock: Lock, house: "Warehouse", manifest: dict, moved: list[dict]) -> None:
-    """Keep the candidate for a person to decide; one that waits from before gives way to it."""
-    try:
-        with transaction.atomic():
-            lock.verify()
-            services.run_mark_held(run, build_id=manifest["build_id"], manifest=manifest, moved=moved)
-            _supersede(run)
-    except BaseException:
-        run.state = State.RUNNING  # as the database has it: nothing of the transaction is left
-        raise
-    _drop_candidates(house)
-
-
-def _supersede(run: RefreshRun) -> None:
-    """Nobody need decide about an earlier held build any more: this run's is published, or asked about instead."""
-    for held in RefreshRun.objects.filter(state=State.HELD).exclude(pk=run.pk):
-        services.run_mark_superseded(held, why=f"Nobody decided: refresh {run.pk} took its place.")
 
 
 def _staff_payments() -> tuple["pl.DataFrame", list[int]]:
@@ -603,8 +472,7 @@ def _follow_payments(lock: Lock, house: "Warehouse") -> None:
     Ends with the first rebuild that does not bring them in (what failed or was rolled back would fail again).
     """
     while house.current() and Payment.objects.filter(included_in="").exists():
-        run = services.run_open(trigger=Trigger.PAYMENTS)
-        lock.attach(run)
+        run = _begin(lock, trigger=Trigger.PAYMENTS)
         went_in = False
         with _recorded(run):
             went_in = _build_and_publish(run, lock, house, inputs.of_build, Progress(run, None))
@@ -614,7 +482,7 @@ def _follow_payments(lock: Lock, house: "Warehouse") -> None:
 
 def _leave_payments(build_id: str) -> None:
     """Payments that only builds made after this one were given wait again."""
-    made = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).exclude(trigger=Trigger.ROLLBACK)
+    made = RefreshRun.objects.filter(state=State.PUBLISHED).exclude(trigger=Trigger.ROLLBACK)
     first = made.filter(build_id=build_id).order_by("started_at").first()
     given = Payment.objects.exclude(included_in__in=["", build_id])
     if first:
@@ -679,8 +547,19 @@ def _sync(
             mark_payments()
             services.run_mark_publishing(run, build_id=manifest["build_id"], counts=counts, manifest=manifest)
     except BaseException:
-        run.state = RefreshRun.State.RUNNING  # as the database has it: nothing of the transaction is left
+        run.state = State.RUNNING  # as the database has it: nothing of the transaction is left
         raise
+
+
+def _publish_kept(
+    run: RefreshRun, lock: Lock, house: "Warehouse", manifest: dict, mark_payments: Callable[[], None]
+) -> None:
+    """Publish a build that stands there whole, an earlier one or one that was held: database, then pointer."""
+    manifest = manifest | {"seconds": {}}  # nothing was built: only this run's own steps count
+    progress = Progress(run, None)
+    with closing(house.connect(manifest["build_id"])) as con:
+        _sync(run, lock, con, manifest, progress, mark_payments)
+    _publish(run, house, manifest, progress)
 
 
 def _publish(run: RefreshRun, house: "Warehouse", manifest: dict, progress: Progress | None = None) -> None:
@@ -717,28 +596,18 @@ def _publish_files(house: "Warehouse", build_id: str) -> list[str]:
     return []
 
 
-def _drop(house: "Warehouse", build_id: str) -> None:
-    """Remove a candidate with the rows it set aside: nobody could look at them any more."""
-    house.discard(build_id)
-    quarantine.remove(build_id)
-
-
 def _drop_candidates(house: "Warehouse") -> None:
     """Remove builds that were never published, unfinished ones too: all but those that are held. Only with the lock."""
-    held = _held_builds()
+    kept = held.builds()
     for file in house.root.glob("*.duckdb"):  # builds() leaves unfinished ones out
-        if file.stem not in held and file.stem != house.current() and not house.manifest(file.stem).get("published"):
-            _drop(house, file.stem)
-
-
-def _held_builds() -> set[str]:
-    return set(RefreshRun.objects.filter(state=State.HELD).values_list("build_id", flat=True))
+        if file.stem not in kept and file.stem != house.current() and not house.manifest(file.stem).get("published"):
+            quarantine.drop(house, file.stem)
 
 
 def _prune(house: "Warehouse") -> list[str]:
     """Remove builds older than the last sets of exports, and the rows they set aside; the builds' ids."""
     _drop_candidates(house)
-    removed = house.prune(KEEP_SETS, protect=_held_builds())
+    removed = house.prune(KEEP_SETS, protect=held.builds())
     quarantine.sweep(house)
     return removed
 
@@ -760,7 +629,7 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
     nobody is writing a file. Raises WarehouseError where the disk doesn't let the first be finished: nothing else may
     begin then.
     """
-    for run in RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHING):
+    for run in RefreshRun.objects.filter(state=State.PUBLISHING):
         try:
             _publish(run, house, run.manifest)
             log.warning("finished refresh %s, which died before its build %s was live", run.pk, run.build_id)
@@ -773,16 +642,12 @@ def _tidy_up(house: "Warehouse", but: RefreshRun | None = None) -> None:
             with suppress(services.RunEnded):
                 services.run_note_error(run, error=said)
             raise WarehouseError(said) from error
-    for run in RefreshRun.objects.filter(state=RefreshRun.State.RUNNING):
+    for run in RefreshRun.objects.filter(state=State.RUNNING):
         _broke_off(run, f"The process ended at step {run.step or 'start'} without a word.")
-    patience = WORKER_PATIENCE if settings.REDIS_URL else QUEUE_PATIENCE
-    late = RefreshRun.objects.filter(state=RefreshRun.State.QUEUED, started_at__lt=timezone.now() - patience)
+    late = RefreshRun.objects.filter(state=State.QUEUED, started_at__lt=_patience())
     for run in late.exclude(pk=but.pk if but else None):
         services.run_mark_failed(run, error=NO_WORKER if settings.REDIS_URL else NOBODY)
-    for run in RefreshRun.objects.filter(state=State.HELD):
-        plain = house.key and run.manifest.get("encrypted") is False  # from before there was a key: anybody can read it
-        if plain or not house.path(run.build_id).exists():
-            services.run_mark_superseded(run, why="Its build is no longer kept: refresh anew.")
+    held.supersede_lost(house)
     _drop_candidates(house)
     quarantine.sweep(house)
     inputs.sweep()
@@ -806,7 +671,7 @@ def _broke_off(run: RefreshRun, error: str) -> None:
 def _live_fingerprint(house: "Warehouse") -> str | None:
     """What the current build was made of, if the database was synced with that build; else None: build again."""
     current = house.current()
-    last = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).first()
+    last = RefreshRun.objects.filter(state=State.PUBLISHED).first()
     if not current or last is None or last.build_id != current:
         return None
     return house.manifest(current).get("fingerprint")
@@ -819,13 +684,14 @@ def _left_out(house: "Warehouse", manifest: dict, live: dict, sure: bool) -> str
         return (
             f"These exports went into a build that somebody rolled back: they are not published again. {FORCED}"
         )
-    inputs_of = RefreshRun.objects.filter(manifest__inputs=manifest["inputs"], state__in=(State.PUBLISHED, *WERE_HELD))
+    states = (State.PUBLISHED, *held.WERE_HELD)
+    inputs_of = RefreshRun.objects.filter(manifest__inputs=manifest["inputs"], state__in=states)
     for run in inputs_of.select_related("decided_by").order_by("-finished_at", "-pk"):
         same = house.base_of(run.manifest) == house.base_of(manifest)
         if not same and manifest["inputs"] == live.get("inputs"):
             continue  # the exports that are live, made by other code: it says nothing of this one
         if run.state == State.DISCARDED and run.decided_at:
-            return f"{decision(run)} Its exports are not published. {FORCED}"
+            return f"{held.decision(run)} Its exports are not published. {FORCED}"
         if run.state == State.HELD and same and run.manifest["held"]["against"] == house.base_of(live) and not sure:
             return f"The build of these exports is held: refresh {run.pk} waits for somebody to decide."
         if run.state == State.PUBLISHED:
@@ -843,7 +709,7 @@ def _was_rolled_back(house: "Warehouse", manifest: dict) -> bool:
 def _receivables_on_record() -> list[dict]:
     """What was owed on the days of published runs: of each day as its newest run said, rolled-back ones left out."""
     live: list[tuple[str, list[dict]]] = []  # the builds published so far that nobody went back behind, oldest first
-    runs = RefreshRun.objects.filter(state=RefreshRun.State.PUBLISHED).order_by("finished_at", "pk")
+    runs = RefreshRun.objects.filter(state=State.PUBLISHED).order_by("finished_at", "pk")
     for trigger, build_id, rows in runs.values_list("trigger", "build_id", "manifest__receivables").iterator():
         place = next((i for i, (known, _) in enumerate(live) if known == build_id), None)
         if trigger == Trigger.ROLLBACK and place is not None:
@@ -892,7 +758,7 @@ def _after(run: RefreshRun) -> None:
 
 def _end(run: RefreshRun, mark: Callable, error: str) -> None:
     """Mark a run's end; one whose database part is committed stays "publishing": the next refresh finishes it."""
-    if run.state == RefreshRun.State.PUBLISHING:
+    if run.state == State.PUBLISHING:
         services.run_note_error(run, error=error)
     else:
         mark(run, error=error)

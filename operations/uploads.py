@@ -18,7 +18,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from etl.errors import ExportError, MoonwalkError
-from operations import examine, inputs, refresh
+from operations import examine, held, inputs, refresh
 from operations.models import RefreshRun
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ def refusal(upload: inputs.Upload, check: dict) -> str:
 
 def left(check: dict) -> bool:
     """Did somebody go back behind these very exports, or discard what was made of them?"""
-    return check["left"] or refresh.was_discarded(check["inputs"])
+    return check["left"] or held.was_discarded(check["inputs"])
 
 
 def asked(check: dict) -> dict[str, str]:

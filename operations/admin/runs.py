@@ -24,7 +24,7 @@ from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, LookedAt, l
 from analytics.models import AlertEvent
 from analytics.tables import Column
 from etl.errors import MoonwalkError
-from operations import moved, quarantine, refresh, uploads
+from operations import held, moved, quarantine, refresh, uploads
 from operations.admin.deliveries import deliveries_of
 from operations.admin.shared import Button, page, person
 from operations.lock import RefreshBusy
@@ -139,7 +139,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
             may = self.may_start(request)
-            context |= {"buttons": self.buttons(request, obj), "may_start": may, "held": held(obj, may)}
+            context |= {"buttons": self.buttons(request, obj), "may_start": may, "held": what_moves(obj, may)}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def buttons(self, request, run: RefreshRun) -> list[Button]:
@@ -189,7 +189,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
         run = self._to_decide(request, pk)
         if run.state != run.State.HELD:
             return self._too_late(request, run)
-        if why := refresh.why_not(run):
+        if why := held.why_not(refresh.warehouse(), run):
             messages.error(request, why)
             return redirect("admin:operations_refreshrun_change", pk)
         if request.method == "POST":
@@ -207,7 +207,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
             return self._too_late(request, run)
         if request.method == "POST":
             try:
-                refresh.discard_held(run, request.user)
+                held.discard(refresh.warehouse(), run, request.user)
             except MoonwalkError:  # somebody was quicker
                 return self._too_late(request, run)
             messages.success(request, f"Build {run.build_id} was discarded. What is live stays.")
@@ -215,7 +215,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
         said = [
             "What is live stays. These very exports are not published any more, unless a refresh is forced: mend them "
             "in CleanCloud and export again.",
-            *([UPGRADE] if refresh.is_an_upgrade(run) else []),
+            *([UPGRADE] if held.is_an_upgrade(refresh.warehouse(), run) else []),
         ]
         return self._asked(request, run, "Discard the held build", "Discard", said, danger=True)
 
@@ -226,8 +226,8 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
 
     def _too_late(self, request, run: RefreshRun):
         """To the run's page, whose first words are what was decided, by whom."""
-        if run.state not in refresh.WERE_HELD:
-            messages.error(request, refresh.decision(run))
+        if run.state not in held.WERE_HELD:
+            messages.error(request, held.decision(run))
         elif request.method == "POST":
             messages.error(request, "What you asked for was not done: somebody decided before you, as said below.")
         else:
@@ -383,18 +383,18 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
         return render_to_string("admin/operations/refreshrun/manifest.html", {"plain": plain, "long": long})
 
 
-def held(run: RefreshRun, may_decide: bool) -> dict | None:
+def what_moves(run: RefreshRun, may_decide: bool) -> dict | None:
     """What stands on top of the page of a run that is or was held, or that moved closed months on a person's word:
     title, sentences, the months, and where to decide."""
     State, names = run.State, moved.listed(moved.over(run))
-    if run.state not in refresh.WERE_HELD and not run.moved:
+    if run.state not in held.WERE_HELD and not run.moved:
         return None
     what = f"revenue of {names} moves by more than the limit" if names else "closed months can't be compared"
     found = {"months": moved.months(run), "waits": run.state == State.HELD, "said": []}
     if run.state != State.HELD:
         found |= {"before": "Before", "after": "After"}  # what is live now may be another build by now
-        if run.state in refresh.WERE_HELD:
-            title = refresh.decision(run)
+        if run.state in held.WERE_HELD:
+            title = held.decision(run)
         elif run.state == State.CHECKED:
             title = f"A refresh with these files would be held: {what}"
         else:
@@ -404,7 +404,7 @@ def held(run: RefreshRun, may_decide: bool) -> dict | None:
         "Nothing of this build is on any page or at the desk yet. Publish it when the change is right: a correction, "
         "an order that was entered late. Discard it when it isn't: a wrong file, a slip of the keyboard."
     ]
-    why = refresh.why_not(run)
+    why = held.why_not(refresh.warehouse(), run)
     decide = {name: reverse(f"admin:operations_refreshrun_{name}", args=[run.pk]) for name in ("release", "discard")}
     if why:
         found["said"].append(why)
@@ -482,7 +482,7 @@ def _words(run: RefreshRun) -> str:
     """A run's state in a few words: "running, step marts"; "published at 06:00"."""
     if run.state == run.State.HELD:
         return f"held since {moment(run.finished_at)}: a person decides"
-    if run.state in refresh.WERE_HELD and run.decided_at:
+    if run.state in held.WERE_HELD and run.decided_at:
         became = "published" if run.state == run.State.RELEASED else "discarded"
         return f"held since {moment(run.finished_at)}, then {became} on {moment(run.decided_at)}"
     if run.is_under_way:

@@ -75,9 +75,10 @@ def pay(order_id: str, amount: str, how: str = "", method: str = "Cash") -> None
 
 
 def main(point: str = "", what: str = "refresh") -> None:
+    from operations import held
     from operations.lock import RefreshBusy
     from operations.models import RefreshRun
-    from operations.refresh import SHARES, discard_held, include_payments, refresh, release_now
+    from operations.refresh import SHARES, include_payments, refresh, release_now, warehouse
 
     if point:
         die_at_step(point) if point in SHARES else die_at(point)
@@ -89,7 +90,7 @@ def main(point: str = "", what: str = "refresh") -> None:
             run = release_now(RefreshRun.objects.get(state="held").build_id)
         elif what == "discard":
             run = RefreshRun.objects.get(state="held")
-            discard_held(run, None)
+            held.discard(warehouse(), run, None)
         else:
             run = refresh(trigger="command")
     except RefreshBusy as busy:

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from django.core import serializers
 
-from operations import refresh, services
+from operations import held, refresh, services
 from operations.models import Customer, Order, RefreshRun
 from tests.operations import books, exports
 from tests.operations.books import LATELY, LONG_AGO, TODAY
@@ -88,7 +88,7 @@ def without_insights(monkeypatch):
 @pytest.fixture(autouse=True)
 def closed_months_may_move(monkeypatch):
     """A refresh in these tests publishes whatever it moves of months that are over: test_held.py asks."""
-    monkeypatch.setattr("operations.refresh._moved", lambda house, live, manifest: ([], False))
+    monkeypatch.setattr(held, "compare", lambda house, manifest: held.Moved())
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from analytics.models import AlertRule
 from etl.errors import MoonwalkError
 from etl.warehouse import Warehouse
 from operations import comparison, refresh, services
+from operations import held as held_builds
 from operations.models import Customer, Order, Payment, RefreshRun
 from tests.conftest import GOLDEN
 from tests.operations import exports
@@ -397,7 +398,7 @@ def test_not_after_another_build_went_live(folder, people, no_threads):
     ended = refresh.run_queued(queued.pk)
     assert ended.state == State.REFUSED
     assert "Another build went live since this one was compared" in ended.error and "Refresh anew" in ended.error
-    assert "Another build went live" in refresh.why_not(found)
+    assert "Another build went live" in held_builds.why_not(refresh.warehouse(), found)
     with pytest.raises(MoonwalkError, match="Another build went live"):
         refresh.release(found, people["root"])
     assert february() == 415.25
@@ -434,7 +435,7 @@ def test_with_a_key_set_meanwhile_it_is_not_kept_plain(folder, settings, data_di
 
 def test_discarded_it_is_gone_and_not_asked_about_again(first, folder, people, data_dir):
     found = held(folder)
-    refresh.discard_held(found, people["layla"])
+    held_builds.discard(refresh.warehouse(), found, people["layla"])
     found.refresh_from_db()
     assert (found.state, found.decided_by) == (State.DISCARDED, people["layla"])
     assert builds_on_disk(data_dir) == {first.build_id}
@@ -445,7 +446,7 @@ def test_discarded_it_is_gone_and_not_asked_about_again(first, folder, people, d
     assert "“Refresh now” with “even if nothing changed” publishes them all the same" in again.warnings[0]
     assert builds_on_disk(data_dir) == {first.build_id}
     with pytest.raises(MoonwalkError, match="was discarded by layla"):
-        refresh.discard_held(found, people["root"])
+        held_builds.discard(refresh.warehouse(), found, people["root"])
     with pytest.raises(MoonwalkError, match="was discarded by layla"):
         refresh.release(found, people["root"])
     assert run(force=True).state == State.PUBLISHED
@@ -554,7 +555,7 @@ def test_the_runs_page_shows_old_against_new_and_asks(folder, people, as_, no_th
 def test_who_comes_too_late_is_told_once_that_theirs_was_not_done(folder, people, as_):
     """Two tabs: discarded in one, then both buttons pressed in the other; and one discarded at the very moment."""
     found = held(folder)
-    refresh.discard_held(found, people["root"])
+    held_builds.discard(refresh.warehouse(), found, people["root"])
     for decision in ("release", "discard"):
         page = words(as_("layla").post(url(decision, found.pk), follow=True))
         assert "What you asked for was not done: somebody decided before you" in page

@@ -150,7 +150,7 @@ def test_killed_after_its_work_only_the_lock_is_left(house, point):
 # M-00102 at 30.00 for 20.00: February is over, and moves by 2.4 %.
 DECISIONS = {
     "refresh": ["compare", "-operations.services:run_mark_held", "+operations.services:run_mark_held",
-                "+operations.refresh:_hold"],
+                "+operations.held:hold"],
     "release": ["sync", "+operations.services:run_mark_released", "+operations.services:run_mark_publishing",
                 "-etl.warehouse:Warehouse.publish", "+etl.warehouse:Warehouse.publish",
                 "-operations.services:run_mark_published", "+etl.warehouse:Warehouse.prune"],

@@ -85,10 +85,11 @@ class Command(BaseCommand):
         )
 
     def _held(self):
+        from operations.held import why_not
         from operations.management import bars
         from operations.management.commands.refresh_data import moved_table
         from operations.models import RefreshRun
-        from operations.refresh import why_not
+        from operations.refresh import warehouse
 
         waits = RefreshRun.objects.filter(state="held").first()
         if waits is None:
@@ -97,12 +98,13 @@ class Command(BaseCommand):
         self.stdout.write(f"Refresh {waits.pk} is held: build {waits.build_id}, exports of {waits.as_of}.")
         bars.console().print(moved_table(waits))
         self.stdout.write(
-            why_not(waits)
+            why_not(warehouse(), waits)
             or f"`manage.py warehouse release {waits.pk}` publishes it, `... discard {waits.pk}` removes it."
         )
 
     def _release(self, held):
-        from operations.refresh import decision, release_now
+        from operations.held import decision
+        from operations.refresh import release_now
 
         if held.state != "held":
             raise MoonwalkError(decision(held))
@@ -113,9 +115,10 @@ class Command(BaseCommand):
         self.stdout.write(f"Live: build {run.build_id}, exports of {run.as_of}.")
 
     def _discard(self, held):
-        from operations.refresh import discard_held
+        from operations.held import discard
+        from operations.refresh import warehouse
 
-        discard_held(held, None)
+        discard(warehouse(), held, None)
         self.stdout.write(
             f"Removed: build {held.build_id}. Its exports are not published unless forced (refresh_data --force)."
         )
