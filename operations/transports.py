@@ -28,6 +28,10 @@ SLACK_SECONDS = httpx.Timeout(10, connect=5)
 SLACK_LONGEST = 3000  # characters: what Slack shows of a message without folding it away
 NO_MAIL_SERVER = "No mail server: set EMAIL_URL."
 NO_WEBHOOK = "No webhook: set MOONWALK_SLACK_WEBHOOK."
+# What is said where somebody is about to send, by kind.
+MAIL_UNSET = "No mail server is set: an e-mail leaves only if this machine has one of its own. Set EMAIL_URL."
+SLACK_UNSET = "No webhook is set: nothing goes to Slack. Set MOONWALK_SLACK_WEBHOOK."
+NOTION_UNSET = "Notion is not set up. Set MOONWALK_NOTION_TOKEN and MOONWALK_NOTION_PAGE."
 
 
 class TryAgain(Exception):
@@ -42,6 +46,16 @@ class TryAgain(Exception):
 class Hopeless(Exception):
     """It can't go, however often it is tried, until a person mends something. Its text: a sentence without personal
     data."""
+
+
+def unset(kind: str) -> str:
+    """What this installation lacks to send by a kind (models.DeliveryKind), in words; "": nothing."""
+    is_set, words = {
+        Delivery.Kind.MAIL: (settings.EMAIL_URL, MAIL_UNSET),
+        Delivery.Kind.SLACK: (settings.SLACK_WEBHOOK, SLACK_UNSET),
+        Delivery.Kind.NOTION: (settings.NOTION_TOKEN and settings.NOTION_PAGE, NOTION_UNSET),
+    }[kind]
+    return "" if is_set else words
 
 
 def address_of(url: str) -> str:

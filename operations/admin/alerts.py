@@ -4,6 +4,7 @@ for a person kept to one store."""
 import re
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Max, Prefetch, Q
@@ -15,7 +16,6 @@ from unfold.contrib.filters.admin import (
     BooleanRadioFilter,
     ChoicesDropdownFilter,
     DropdownFilter,
-    RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
 from unfold.decorators import display
@@ -27,6 +27,7 @@ from analytics.admin_lists import (
     HiddenFromStores,
     ListAdmin,
     LookedAt,
+    MomentsFilter,
     link,
     moment,
     people_filter,
@@ -38,7 +39,17 @@ from analytics.models import AlertEvent, AlertRule, store_names
 from analytics.tables import Column
 from etl.errors import BusinessError
 from operations import alerts, audience
-from operations.admin.shared import LATEST, Button, History, PeopleField, ServiceAdmin, delivery_tag, person
+from operations.admin.shared import (
+    LATEST,
+    Button,
+    History,
+    PeopleField,
+    ServiceAdmin,
+    delivery_tag,
+    person,
+    unset_above,
+    unset_said,
+)
 from operations.admin.trail import trail
 from operations.models import Delivery, RefreshRun
 
@@ -95,6 +106,7 @@ class BuiltInForm(forms.ModelForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        unset_said(self, by_mail=Delivery.Kind.MAIL, by_slack=Delivery.Kind.SLACK)
         if limit := self.fields.get("limit"):
             limit.help_text = LIMIT_HELP.get(self.instance.kind, "")
             if self.instance.built_in:
@@ -255,6 +267,9 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
         view = self.admin_site.admin_view(self.preview_view)
         return [path("preview/", view, name="analytics_alertrule_preview"), *super().get_urls()]
 
+    def list_top(self, request):
+        return unset_above(super().list_top(request), Delivery.Kind.MAIL, Delivery.Kind.SLACK)
+
     def list_links(self, request):
         all_alerts = reverse("admin:analytics_alertevent_changelist")
         return [("All alerts", all_alerts), ("Guide", reverse("guide", args=["alerts"]))]
@@ -305,8 +320,10 @@ class AlertRuleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
 
     @display(description="who is told")
     def told(self, rule):
-        alone = "" if rule.by_mail and rule.by_slack else f", {' and '.join(ways(rule))} alone"
-        return f"{told(rule)}{alone}"
+        if rule.by_mail and rule.by_slack:
+            return told(rule)
+        nowhere = "" if rule.by_mail or settings.SLACK_WEBHOOK else " (no webhook is set)"
+        return f"{told(rule)}, {' and '.join(ways(rule))} alone{nowhere}"
 
     @display(description="state", ordering="paused")
     def state(self, rule):
@@ -427,7 +444,7 @@ class AlertEventAdmin(HiddenFromStores, LookedAt, ListAdmin):
     list_display = ("when", "said", "messages", "rule_shown", "period_shown", "page")
     list_filter = (
         ("rule", RelatedDropdownFilter), ("rule__kind", ChoicesDropdownFilter), values_filter("rule__store", "store"),
-        values_filter("period", "period"), ArrivedFilter, ("at", RangeDateTimeFilter),
+        values_filter("period", "period"), ArrivedFilter, ("at", MomentsFilter),
     )  # fmt: skip
     search_fields = ("headline", "detail", "rule__name")
     search_help_text = "Words of the alert, or of its rule's name"

@@ -14,15 +14,15 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from analytics.access import may_whole
-from analytics.admin_lists import Cell, ListAdmin, LookedAt, link, moment
+from analytics.admin_lists import Cell, ListAdmin, LookedAt, MomentsFilter, link, moment
 from analytics.formats import many
 from analytics.tables import Column
 from operations import alerts, deliveries, transports
-from operations.admin.shared import admin_url, delivery_tag
+from operations.admin.shared import admin_url, delivery_tag, unset_above
 from operations.admin.trail import trail
 from operations.models import Delivery, RefreshRun
 from operations.services import Refused
@@ -73,7 +73,7 @@ def _what_next(delivery: Delivery) -> str:
 class DeliveryAdmin(LookedAt, ListAdmin):
     list_display = ("recorded", "about", "kind", "recipient", "how_it_went", "attempts", "what_next")
     list_filter = (
-        ("state", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter),
+        ("state", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter), ("created_at", MomentsFilter),
     )  # fmt: skip
     search_fields = ("about", "recipient", "last_error")
     search_help_text = "What it is about, to whom, or words of an error"
@@ -122,8 +122,12 @@ class DeliveryAdmin(LookedAt, ListAdmin):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
-            context |= {"delivery": obj, "may_resend": self.has_resend_permission(request), "histories": [trail([obj])]}
+            context |= {"delivery": obj, "may_resend": self.has_resend_permission(request), "histories": [trail([obj])],
+                        "unset": transports.unset(obj.kind)}  # fmt: skip
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def list_top(self, request):
+        return unset_above(super().list_top(request), Delivery.Kind.MAIL)
 
     # Sending again
 
@@ -152,6 +156,7 @@ class DeliveryAdmin(LookedAt, ListAdmin):
         if arrived and not sure:
             context = self.admin_site.each_context(request) | {
                 "title": "Send again?", "opts": self.opts, "rows": found, "arrived": arrived, "back": back,
+                "unset": filter(None, map(transports.unset, sorted({row.kind for row in found}))),
             }  # fmt: skip
             return TemplateResponse(request, "admin/operations/delivery/ask.html", context)
         waiting = []

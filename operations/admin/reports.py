@@ -15,8 +15,18 @@ from analytics.dashboards.frame import Period
 from analytics.models import ReportMail
 from analytics.tables import Column
 from etl.errors import MoonwalkError
-from operations import audience, reports
-from operations.admin.shared import LATEST, Button, History, PeopleField, ServiceAdmin, delivery_tag, person
+from operations import audience, reports, transports
+from operations.admin.shared import (
+    LATEST,
+    Button,
+    History,
+    PeopleField,
+    ServiceAdmin,
+    delivery_tag,
+    person,
+    unset_above,
+    unset_said,
+)
 from operations.admin.trail import trail
 from operations.models import Delivery
 
@@ -30,6 +40,10 @@ class ReportMailForm(forms.ModelForm):
     class Meta:
         model = ReportMail
         fields = ("paused", "people", "by_slack")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        unset_said(self, by_slack=Delivery.Kind.SLACK)
 
 
 @admin.register(ReportMail)
@@ -57,6 +71,9 @@ class ReportMailAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
 
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("people")
+
+    def list_top(self, request):
+        return unset_above(super().list_top(request), Delivery.Kind.MAIL)
 
     def has_add_permission(self, request):
         return False
@@ -97,7 +114,8 @@ class ReportMailAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
     @display(description="sent now would be to")
     def would_tell(self, row):
         said = ", ".join(person(user) for user in audience.people(row.people.all(), "report"))
-        return said or "nobody: nobody chosen is active, has an e-mail address and may open the board report"
+        said = said or "nobody: nobody chosen is active, has an e-mail address and may open the board report"
+        return ". ".join(filter(None, (said, transports.unset(Delivery.Kind.MAIL))))
 
 
 def told(row: ReportMail) -> str:

@@ -23,18 +23,29 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, LookedAt, link, moment, tag, values_filter
+from analytics.admin_lists import (
+    Cell,
+    HiddenFromStores,
+    ListAdmin,
+    LookedAt,
+    MomentsFilter,
+    link,
+    moment,
+    tag,
+    values_filter,
+)
 from analytics.tables import Column
-from operations import schedules
+from operations import schedules, transports
 from operations.admin.shared import LATEST, History, ServiceAdmin, admin_url
 from operations.admin.trail import trail
 from operations.duties import DUTIES
-from operations.models import Duty, Schedule
+from operations.models import Delivery, Duty, Schedule
 
+TELLING = ("weekly report", "monthly report", "promises", "freshness")  # what these do is send e-mails
 TONES = {"done": "good", "waiting": "warn", "running": "warn", "failed": "bad"}
 KINDS = [("hourly", "every hour"), ("daily", "every day"), ("weekly", "every week"), ("monthly", "every month"),
          ("other", "by a rule of one's own")]  # fmt: skip
@@ -247,7 +258,9 @@ class ScheduleAdmin(HiddenFromStores, ServiceAdmin, ListAdmin):
     @display(description="what it does")
     def about(self, schedule):
         if schedule.pk:
-            return DUTIES[schedules.duty_of(schedule)].about
+            duty = schedules.duty_of(schedule)
+            lacks = transports.unset(Delivery.Kind.MAIL) if duty in TELLING else ""
+            return f"{DUTIES[duty].about} {lacks}".strip()
         return format_html_join(mark_safe("<br>"), "<b>{}</b>: {}", ((s.label, s.about) for s in DUTIES.values()))
 
 
@@ -261,7 +274,7 @@ class DutyAdmin(HiddenFromStores, LookedAt, ListAdmin):
 
     list_display = ("due", "what", "how_it_went", "attempts", "outcome")
     list_filter = (
-        values_filter("name", "duty"), ("state", ChoicesDropdownFilter), ("due_at", RangeDateTimeFilter),
+        values_filter("name", "duty"), ("state", ChoicesDropdownFilter), ("due_at", MomentsFilter),
     )  # fmt: skip
     search_fields = ("name", "outcome")
     search_help_text = "A duty, or words of what came of it"

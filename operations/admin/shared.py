@@ -20,6 +20,7 @@ from analytics.access import can_see, contacts_of
 from analytics.admin_lists import ListAdmin, link, tag
 from analytics.dashboards import frame
 from analytics.listing import FIND
+from operations import transports
 from operations.finding import Sought, clean
 from operations.models import Delivery, Order
 from operations.money import days_overdue
@@ -214,6 +215,18 @@ class PeopleField(forms.ModelMultipleChoiceField):
 
     def label_from_instance(self, user) -> str:
         return person(user) if user.email.strip() else f"{person(user)} (has no e-mail address)"
+
+
+def unset_above(top: dict, *kinds: str) -> dict:
+    """What stands above a list (ListAdmin.list_top), and what is missing here to send by these kinds of delivery."""
+    return top | {"about": " ".join(filter(None, (top["about"], *map(transports.unset, kinds))))}
+
+
+def unset_said(form: forms.Form, **kinds: str) -> None:
+    """Say beneath fields that choose how something is sent what is missing here to send it: field=kind of delivery."""
+    for name, kind in kinds.items():
+        if name in form.fields and (lacks := transports.unset(kind)):
+            form.fields[name].help_text = lacks
 
 
 # Forms that write through services ---------------------------------------------------------------------------------

@@ -118,6 +118,25 @@ def test_a_rule_is_made_by_a_person_and_in_the_trail(as_, people, golden_data):
     assert LogEntry.objects.filter(object_pk=str(made.pk), actor=people["layla"]).count() == 2
 
 
+def test_a_way_that_is_not_set_up_is_said_where_it_is_chosen(as_, settings, golden_data):
+    settings.EMAIL_URL = settings.SLACK_WEBHOOK = ""
+    built_in, to_slack = AlertRule.objects.get(kind="refresh_failed"), rule(name="Quiet", by_mail=False)
+    client, said = as_("layla"), (
+        "No mail server is set: an e-mail leaves only if this machine has one of its own. Set EMAIL_URL.",
+        "No webhook is set: nothing goes to Slack. Set MOONWALK_SLACK_WEBHOOK.",
+    )  # fmt: skip
+    pages = (RULES, f"{RULES}add/", change(built_in), change(to_slack))
+    for page in pages:
+        found = text(client.get(page))
+        assert [words in found for words in said] == [True, True], page
+    assert "Management, in Slack alone (no webhook is set)" in text(client.get(RULES))
+    settings.EMAIL_URL, settings.SLACK_WEBHOOK = "smtp://mail.example.com", "https://hooks.example.com/1"
+    for page in pages:
+        found = text(client.get(page))
+        assert [words in found for words in said] == [False, False], page
+    assert "Management, in Slack alone<" in text(client.get(RULES))
+
+
 def test_the_figures_are_grouped_by_page(as_, golden_data):
     form = text(as_("layla").get(f"{RULES}add/"))
     groups = [form.index(f'<optgroup label="{name}">') for name in

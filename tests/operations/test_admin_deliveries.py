@@ -1,7 +1,7 @@
 """Deliveries in the admin: who sees them, what waits is seen, and sending again."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -101,6 +101,7 @@ def test_one_that_waits_says_when_it_is_tried_again(as_):
     assert "Send now" in html
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # a moment without a time zone
 def test_given_up_stands_on_the_first_page_for_those_who_may_look(as_, people, rf):
     make(), make(), make(state="sent")
     Delivery.objects.filter(pk=make("Long ago").pk).update(created_at=timezone.now() - timedelta(days=16))
@@ -112,6 +113,56 @@ def test_given_up_stands_on_the_first_page_for_those_who_may_look(as_, people, r
         request = rf.get("/")
         request.user = people[name]
         assert "never arrived" not in str(site.front(request, {}))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"from_0": "2026-03-02", "from_1": "00:00:00"}, ["b", "c", "d"]),
+        ({"from_0": "2026-03-02"}, ["b", "c", "d"]),  # a day without a time is meant as a whole
+        ({"from_0": "2026-03-02", "to_0": "2026-03-02"}, ["b", "c"]),
+        ({"to_0": "2026-03-02", "to_1": "12:00:00"}, ["a", "b"]),
+    ],
+)
+def test_a_day_is_one_of_the_local_clock(as_, settings, asked, found):
+    """Dubai is four hours ahead of UTC: its 2 March begins on 1 March at 20:00."""
+    assert settings.TIME_ZONE == "Asia/Dubai"
+    for about, at in (("a", "2026-03-01T19:59:59"), ("b", "2026-03-01T20:00:00"), ("c", "2026-03-02T19:59:59"),
+                      ("d", "2026-03-02T20:00:00")):  # fmt: skip
+        Delivery.objects.filter(pk=make(about).pk).update(created_at=datetime.fromisoformat(f"{at}+00:00"))
+    query = {f"created_at_{name}": value for name, value in asked.items()}
+    rows = as_("layla").get(LIST, query).context["cl"].result_list
+    assert sorted(row.about for row in rows) == found
+
+
+def test_what_is_no_day_leads_back_to_the_whole_list(as_):
+    make()
+    response = as_("layla").get(LIST, {"created_at_from_0": "nonsense", "created_at_from_1": "00:00"}, follow=True)
+    assert told(response) == ["The list can't be narrowed down like that: here is all of it."]
+    assert response.context["cl"].result_count == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("mail", "No mail server is set: an e-mail leaves only if this machine has one of its own. Set EMAIL_URL."),
+        ("slack", "No webhook is set: nothing goes to Slack. Set MOONWALK_SLACK_WEBHOOK."),
+        ("notion", "Notion is not set up. Set MOONWALK_NOTION_TOKEN and MOONWALK_NOTION_PAGE."),
+    ],
+)
+def test_what_is_missing_to_send_it_stands_at_the_button(as_, settings, kind, words):
+    settings.EMAIL_URL = settings.SLACK_WEBHOOK = settings.NOTION_TOKEN = ""
+    client, row, sent = as_("layla"), make(kind=kind), make(kind=kind, state="sent")
+    html = client.get(page(row)).content.decode()
+    assert html.index(words) < html.index("Send again")
+    assert words not in client.get(page(sent)).content.decode()
+    assert words in client.post(AGAIN, {"pk": sent.pk}).content.decode(), "the page that asks first"
+    assert (words in client.get(LIST).content.decode()) == (kind == "mail")
+    settings.EMAIL_URL, settings.SLACK_WEBHOOK = "smtp://mail.example.com", "https://hooks.example.com/1"
+    settings.NOTION_TOKEN, settings.NOTION_PAGE = "token", "page"
+    for html in (client.get(page(row)), client.get(LIST), client.post(AGAIN, {"pk": sent.pk})):
+        assert words not in html.content.decode()
 
 
 def test_a_runs_page_has_its_deliveries_without_addresses(as_, data_dir):
@@ -145,6 +196,7 @@ def test_given_up_goes_again_by_one_press_and_says_how_it_went(as_, mail_sink, p
     assert told(response) == ["1 message sent."]
     assert [mail.to for mail in mail_sink.mails] == [("omar@example.com",)]
     entry = LogEntry.objects.get(content_type__model="delivery")
+    assert entry.object_repr == "delivery “Alert: Revenue, e-mail”"
     assert entry.actor == people["layla"] and entry.additional_data == {"from": f"POST {AGAIN}"}
     assert "Who changed what" in response.content.decode()
 

@@ -232,6 +232,18 @@ def test_the_page_says_who_gets_it_now_and_what_went_out(ready, as_, golden_data
     assert "never" in client.get(LIST).content.decode()
 
 
+def test_what_is_missing_to_send_it_is_said_where_one_sees_to_whom(ready, as_, settings):
+    mail, slack = "No mail server is set: an e-mail leaves only if", "No webhook is set: nothing goes to Slack."
+    settings.EMAIL_URL = settings.SLACK_WEBHOOK = ""
+    client = as_("layla")
+    assert mail in client.get(LIST).content.decode()
+    html = client.get(change()).content.decode()
+    assert mail in html and slack in html
+    settings.EMAIL_URL, settings.SLACK_WEBHOOK = "smtp://mail.example.com", "https://hooks.example.com/1"
+    html = client.get(change()).content.decode() + client.get(LIST).content.decode()
+    assert mail not in html and slack not in html
+
+
 def test_a_change_is_on_the_trail_and_chosen_people_are_kept(ready, as_):
     as_("layla").post(change(), {"people": [ready["layla"].pk, ready["root"].pk], "paused": "on"})
     assert row().paused and not row().by_slack

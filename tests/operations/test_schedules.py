@@ -239,7 +239,16 @@ def test_switching_one_off_is_told_in_words_in_the_trail(as_):
     as_("layla").post(url("change", row.pk), {k: v for k, v in FORM.items() if k != "enabled"} | {"at": "06:00"})
     for page in (url("change", row.pk), reverse("admin:auditlog_logentry_changelist")):
         said = as_("root").get(page).content.decode()
-        assert f"schedule {row.pk}" in said and "yes → no" in said and "periodic task" not in said, page
+        assert "schedule “Refresh the figures”" in said and "yes → no" in said and "periodic task" not in said, page
+
+
+def test_one_that_sends_says_what_is_missing_to_send(as_, settings):
+    words = "No mail server is set"
+    for mail_server in ("", "smtp://mail.example.com"):
+        settings.EMAIL_URL = mail_server
+        for name, sends in (("Mail the weekly report", True), ("Refresh the figures", False)):
+            said = as_("layla").get(url("change", Schedule.objects.get(name=name).pk)).content.decode()
+            assert (words in said) == (sends and not mail_server), name
 
 
 def test_a_second_one_of_the_same_duty_and_one_removed(as_):
