@@ -912,7 +912,7 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}: {self.about}, {self.get_state_display()}"
+        return f"{self.about}, {self.get_kind_display()}"
 
 
 class NotionObject(models.Model):
