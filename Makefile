@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 # What the demo and `make run` serve with: hashed static files, no DEBUG.
 SERVE := MOONWALK_HASHED_STATIC=True
+# Where it is set (containers like it), every process would compile the project, and pytest all tests, anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo demo-full run test test-all lint format bench screenshots requirements
 
