@@ -15,12 +15,23 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
 from analytics import formats
 from analytics.access import may_whole
-from analytics.admin_lists import Cell, HiddenFromStores, ListAdmin, LookedAt, link, moment, people_filter, tag, yes_no
+from analytics.admin_lists import (
+    Cell,
+    HiddenFromStores,
+    ListAdmin,
+    LookedAt,
+    MomentsFilter,
+    link,
+    moment,
+    people_filter,
+    tag,
+    yes_no,
+)
 from analytics.models import AlertEvent
 from analytics.tables import Column
 from etl.errors import MoonwalkError
@@ -59,7 +70,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
                     "warned")  # fmt: skip
     list_filter = (
         ("state", ChoicesDropdownFilter), ("trigger", ChoicesDropdownFilter), people_filter("started_by", "person"),
-        ("started_at", RangeDateTimeFilter), ("dry_run", BooleanRadioFilter), ("forced", BooleanRadioFilter),
+        ("started_at", MomentsFilter), ("dry_run", BooleanRadioFilter), ("forced", BooleanRadioFilter),
     )  # fmt: skip
     search_fields = ("build_id", "error")
     search_help_text = "Build, or words of an error"
