@@ -1,8 +1,8 @@
-"""The board report: one closed month or week of the whole business as a PDF, A4, to print or to send.
+"""The board report: one closed month or week, of the whole business or of one store, as a PDF, A4, to print or to send.
 
-board_report(snapshot, period) -> bytes      what report.typ lays out, in a process of its own (typeset.py)
-contents(snapshot, period) -> dict           what stands in it: every figure from the Snapshot, as words
-attachment(content) -> (name, bytes)         for a message that is about to be sent
+board_report(snapshot, period, store) -> bytes   what report.typ lays out, in a process of its own (typeset.py)
+contents(snapshot, period, store) -> dict        what stands in it: every figure from the Snapshot, as words
+attachment(content) -> (name, bytes)             for a message that is about to be sent
 
 No customer stands in it by name: a report travels further than the lists of who owes what, which the pages have.
 """
@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -30,6 +30,7 @@ from analytics.metrics import FACTS, METRICS
 from analytics.models import Target
 from analytics.queries import Filters, QueryError, Snapshot
 from analytics.seasons import seasons
+from analytics.tables import slug
 from etl.errors import MoonwalkError, WarehouseError
 from etl.sources import TITLES
 
@@ -81,6 +82,14 @@ REPORT = Tab(
     cards=(*LEADS, *(Card(name) for name in _PARTS)),
     charts=tuple(Chart(metric, split=split) for split, metrics in SPLIT.items() for metric in metrics),
 )
+GLANCE = "At a glance"  # where the definitions of what the first pages show stand
+STORES_NAMED = 8  # so many stores are named on the cover; of more only the number
+# The same of one store: without cohorts and top customers, which are of the whole business, and not by store.
+STORE_REPORT = replace(
+    REPORT,
+    cards=tuple(card for card in REPORT.cards if not METRICS[card.metric].whole),
+    charts=tuple(chart for chart in REPORT.charts if chart.split != "store"),
+)
 KINDS = {"month": re.compile(r"\d{4}-\d{2}"), "week": re.compile(r"\d{4}-W\d{2}")}
 
 
@@ -118,17 +127,34 @@ def _is_one(key: str) -> bool:
         return False
 
 
-def file_name(period: str) -> str:
-    return f"board-report-{period}.pdf"
+def store_of(build: Snapshot, name: str | None) -> str | None:
+    """The store that a person means by "Moon Walk", "moon walk" or "moon-walk"; None for "", "all" and None: all of
+    them. Raises QueryError for a store that the build doesn't know."""
+    if not name or name.casefold() == frame.ALL_STORES:
+        return None
+    known = frame.stores(build)
+    found = next((store for store in known if name.casefold() in (store.name.casefold(), store.slug)), None)
+    if found is None:
+        names = ", ".join(store.name for store in known)
+        raise QueryError(f"There is no store {name[:40]!r} in this data: choose one of {names}.")
+    return found.name
 
 
-def board_report(snapshot: Snapshot, period: str | None = None) -> bytes:
+def file_name(period: str, store: str | None = None) -> str:
+    """board-report-2026-02.pdf; of one store board-report-2026-02-moon-walk.pdf."""
+    of_store = f"-{slug(store) or 'one-store'}" if store else ""
+    return f"board-report-{period}{of_store}.pdf"
+
+
+def board_report(snapshot: Snapshot, period: str | None = None, store: str | None = None) -> bytes:
     """The board report of a closed month ("2026-02") or week ("2026-W07") as a PDF; None: of the last closed month.
 
-    Raises QueryError for what is no period, NotClosed for one that isn't over, Refused for a reader kept to one store,
-    NotMade when the PDF can't be made.
+    store: the one whose figures alone it has, as store_of() reads it; None: of the whole business.
+
+    Raises QueryError for what is no period or no store, NotClosed for a period that isn't over, Refused for a reader
+    kept to one store, NotMade when the PDF can't be made.
     """
-    data = contents(snapshot, period)
+    data = contents(snapshot, period, store)
     with _turn:
         try:
             return typeset.pdf(TEMPLATE, data, standards=["ua-1"])
@@ -150,23 +176,26 @@ def attachment(content: dict) -> tuple[str, bytes]:
         raise NotMade(str(error)) from None
 
 
-def contents(snapshot: Snapshot, key: str | None = None) -> dict:
+def contents(snapshot: Snapshot, key: str | None = None, store: str | None = None) -> dict:
     """What report.typ gets: words and numbers to draw, nothing left to work out."""
     snapshot.whole("The board report")
     grain, period = period_of(snapshot, key)
-    what = Reading(snapshot, grain, period)
-    sections = [_trends(what), _insights(what), _customers(what), _operations(what), _finance(what)]
-    cover = _cover(what)
-    sections += [_definitions(what), _quality(what)]
+    what = Reading(snapshot, grain, period, store_of(snapshot, store))
+    cover, trends = _cover(what), _trends(what)
+    pages = [make(what) for make in (_customers, _operations, _finance)]
+    sections = [trends, _insights(what), *pages, _definitions(what), _quality(what)]
     facts = business()
     as_of = what.as_of
     return {
-        "title": f"{facts.name}: board report, {period.name}",
+        "title": f"{', '.join(filter(None, (facts.name, what.store)))}: board report, {period.name}",
         "author": facts.legal.name or facts.name,
         "date": {"year": as_of.year, "month": as_of.month, "day": as_of.day},
         "business": facts.name,
+        "whose": what.whose,
+        "stores": _stores(what),
         "period": period.short if period.weekly else period.name,
         "days": f"{period.days} {period.last_day.year}",
+        "exports": f"As of the exports of {day(as_of)}, with data to {day(what.data_to)}",
         "stands": what.stands,
         "colours": colours(),
         "cover": cover,
@@ -179,20 +208,38 @@ def contents(snapshot: Snapshot, key: str | None = None) -> dict:
 
 @dataclass
 class Reading:
-    """One period of one build, and what was read of it so far.
+    """One period of one build, of all stores or of one, and what was read of it so far.
 
-    used: the names of METRICS and FACTS that stand somewhere, in that order; dashes: what has no value -> why.
+    section: the one that is being made; used: the names of METRICS and FACTS that stand somewhere -> the section that
+    had them first; dashes: (what has no value, on which base or "") -> why.
     """
 
     build: Snapshot
     grain: str
     period: Period
-    used: dict[str, None] = field(default_factory=dict)
-    dashes: dict[str, str] = field(default_factory=dict)
+    store: str | None = None
+    section: str = GLANCE
+    used: dict[str, str] = field(default_factory=dict)
+    dashes: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @cached_property
+    def filters(self) -> Filters:
+        """What every question of this report is filtered by."""
+        return Filters(store=self.store)
 
     @cached_property
     def data(self) -> frame.Figures:
-        return frame.figures(self.build, REPORT, self.grain, Filters())
+        return frame.figures(self.build, STORE_REPORT if self.store else REPORT, self.grain, self.filters)
+
+    @property
+    def whose(self) -> str:
+        """All stores; Hielo."""
+        return self.store or "All stores"
+
+    def use(self, *names: str) -> None:
+        """These stand in the section that is being made."""
+        for name in names:
+            self.used.setdefault(name, self.section)
 
     @property
     def monthly(self) -> bool:
@@ -201,6 +248,10 @@ class Reading:
     @property
     def as_of(self) -> date:
         return date.fromisoformat(self.build.meta()["as_of"])
+
+    @property
+    def data_to(self) -> date:
+        return date.fromisoformat(self.build.meta()["data_to"])
 
     @cached_property
     def window(self) -> list[Period]:
@@ -211,19 +262,18 @@ class Reading:
     def stands(self) -> list[str]:
         """What data the report stands on: "Data to 4 Mar 2026", "build ...", "refreshed 5 Mar 2026, 06:12"."""
         created = datetime.fromisoformat(self.build.manifest["created"])
-        data_to = date.fromisoformat(self.build.meta()["data_to"])
-        return [f"Data to {day(data_to)}", f"build {self.build.build_id}", f"refreshed {moment(created)}"]
+        return [f"Data to {day(self.data_to)}", f"build {self.build.build_id}", f"refreshed {moment(created)}"]
 
     def asked(self, names: Sequence[str]) -> list[str]:
-        """Those that are counted by this grain."""
-        return [name for name in names if name not in self.data.unasked]
+        """Those that are counted by this grain, and of one store where the report is of one."""
+        return [name for name in names if name in self.data.values]
 
     def say(self, name: str) -> str:
         """A metric's value of the period, with its unit; a dash's reason is kept."""
-        self.used[name] = None
+        self.use(name)
         value = self.data.value(name, self.period)
         if value is None:
-            self.dashes[METRICS[name].label] = self.why(name)
+            self.dashes[(METRICS[name].label, "")] = self.why(name)
         return with_unit(value, METRICS[name].unit, currency())
 
     def why(self, name: str) -> str:
@@ -241,7 +291,7 @@ class Reading:
         found = []
         for change in self.data.changes(name, self.period):
             if change.why:
-                self.dashes[f"{METRICS[name].label}, on {change.base}"] = change.why
+                self.dashes[(METRICS[name].label, change.base)] = change.why
             found.append(
                 {"percent": change.percent, "arrow": change.arrow, "css": change.css, "word": change.word,
                  "base": change.base, "was": change.base_value, "why": change.why}
@@ -250,9 +300,9 @@ class Reading:
 
     def fact(self, name: str, value: Number, why: str = "") -> str:
         """The same as say() of one of FACTS."""
-        self.used[name] = None
+        self.use(name)
         if value is None:
-            self.dashes[FACTS[name].label] = why
+            self.dashes[(FACTS[name].label, "")] = why
         return with_unit(value, FACTS[name].unit, currency())
 
 
@@ -289,8 +339,7 @@ def _chart(what: Reading, title: str, unit: str, series: Sequence[tuple], form: 
     """A chart of metrics over the window: form bars, stacked or grouped; series of (name, metric, colour)."""
     data, window = what.data, what.window
     values = [[data.comparable(metric, p) for p in window] for _, metric, _ in series]
-    for _, metric, _ in series:
-        what.used[metric] = None
+    what.use(*(metric for _, metric, _ in series))
     lacking = {METRICS[m].lacks for _, m, _ in series if any(not data.kept(m, p) for p in window)} - {""}
     if lacking:
         text = f"The old system kept no {' and no '.join(sorted(lacking))}: its periods have no bar."
@@ -364,7 +413,7 @@ def _by(what: Reading, split: str, title: str, first: str, note: str = "") -> di
     names = [v for v in next(iter(values.values()), {}) if any(values[m][v] for m in metrics)]
     if not names:
         return None
-    what.used.update(dict.fromkeys(metrics))
+    what.use(*metrics)
     shared = "item_revenue" if split in ITEMS else "revenue"
     total = sum(float(values[shared][v] or 0) for v in names) if shared in values else 0
     share = "Share" if split in ITEMS else "Share of revenue"
@@ -392,6 +441,16 @@ def _note(text: str) -> dict:
 
 def _section(title: str, *blocks: dict | None, lead: str = "") -> dict:
     return {"title": title, "lead": lead, "blocks": [block for block in blocks if block]}
+
+
+def _stores(what: Reading) -> str:
+    """Whose figures they are, in words for the cover: "All stores: Moon Walk, Hielo", "The store Hielo alone"."""
+    known = what.build.values("store")
+    if what.store and len(known) > 1:
+        return f"The store {what.store} alone"
+    if len(known) == 1:
+        return f"Its one store: {known[0]}"
+    return f"All stores: {', '.join(known)}" if len(known) <= STORES_NAMED else f"All {len(known)} stores"
 
 
 # --- The pages ------------------------------------------------------------------------------------------------------
@@ -441,7 +500,7 @@ def _trends(what: Reading) -> dict:
 
 
 def _stored(what: Reading) -> list[dict]:
-    rows = what.build.insights(what.grain)
+    rows = what.build.insights(what.grain, what.store)
     return [r | dict(zip(("arrow", "css", "word"), told.TONES[r["tone"]], strict=True)) for r in rows
             if r["period"] == what.period.key]  # fmt: skip
 
@@ -451,13 +510,14 @@ def _insight(row: dict) -> dict:
 
 
 def _no_insights(what: Reading) -> str:
-    rows = what.build.insights(what.grain)
+    rows = what.build.insights(what.grain, what.store)
     newest = what.data.period(max((r["period"] for r in rows), default=""))
     last = f", {newest.short}" if newest else ", and this data has none yet"
     return f"Insights are made for the last closed {what.grain}{last}."
 
 
 def _insights(what: Reading) -> dict | None:
+    what.section = "Targets"  # what nothing else of the report shows
     groups: dict[str, list] = {}
     for row in _stored(what):
         groups.setdefault(row["category"], []).append(_insight(row))
@@ -465,22 +525,26 @@ def _insights(what: Reading) -> dict | None:
     if not groups:
         return _section("Targets", aims) if aims else None  # the cover says why there are no insights
     count = sum(map(len, groups.values()))
-    lead = f"{count} findings by fixed rules, for all stores in {what.period.short}."
-    blocks = [{"kind": "insights", "title": name, "rows": rows} for name, rows in groups.items()]
-    return _section("Insights", *blocks, aims, lead=lead)
+    lead = f"{count} findings by fixed rules, for {what.store or 'all stores'} in {what.period.short}."
+    told_of = {"kind": "insights", "groups": [{"title": name, "rows": rows} for name, rows in groups.items()]}
+    return _section("Insights", told_of, aims, lead=lead)
 
 
 def _targets(what: Reading) -> dict | None:
-    """How the month stands against what was aimed at, for the whole business."""
-    wanted = {t.metric: t.value for t in Target.objects.filter(month=what.period.key, store="")} if what.monthly else {}
-    names = [name for name in METRICS if name in wanted]
+    """How the month stands against what was aimed at, for the whole business or for the store."""
+    if not what.monthly:
+        return None
+    rows = Target.objects.filter(month=what.period.key, store=what.store or "")
+    wanted = {t.metric: t.value for t in rows}
+    names = [name for name in METRICS if name in wanted and not (what.store and METRICS[name].whole)]
     if not names:
         return None
-    found = what.build.query(names, "month", since=what.period.key, until=what.period.key).row(0, named=True)
+    only = {"since": what.period.key, "until": what.period.key, "filters": what.filters}
+    found = what.build.query(names, "month", **only).row(0, named=True)
     days = (what.period.last_day - what.period.first_day).days + 1
     rows = []
     for name in names:
-        what.used[name] = None
+        what.use(name)
         aim = targets.aim(name, found[name], wanted[name], targets.Elapsed(days, days), closed=True)
         said = targets.words(name, aim, wanted[name], True, currency())
         unit = METRICS[name].unit
@@ -491,19 +555,25 @@ def _targets(what: Reading) -> dict | None:
 
 
 def _customers(what: Reading) -> dict:
+    what.section = title = "Customers and retention"
     series = [("Existing", "existing_customers", "customers"), ("New", "new_customers", "customers-soft")]
     blocks = [
         _figures(what, CUSTOMERS),
         _chart(what, "Customers, new and existing", "customers", series, "stacked", _change_over(what)),
     ]
-    if what.monthly:
+    if what.store:
+        blocks.append(_note(
+            "Retention, cohorts, segments and how much hangs on few customers are figures of the whole business: the "
+            "report of all stores has them."
+        ))  # fmt: skip
+    elif what.monthly:
         blocks += [_heat(what), _segments(what), _spread(what)]
     else:
         blocks += [_spread(what), _note(
             "Retention, cohorts, segments and what customers do over months are counted by month: the report of a "
             "month has them."
         )]  # fmt: skip
-    return _section("Customers and retention", *blocks)
+    return _section(title, *blocks)
 
 
 def _change_over(what: Reading) -> str:
@@ -522,7 +592,7 @@ def _heat(what: Reading) -> dict:
     found = what.build.cohorts()
     months = [int(name) for name in found.columns[1:]]
     cohorts = [row for row in found.iter_rows() if row[0] <= what.period.key and row[1]][::-1][:COHORTS]
-    what.used["m0_customers"] = None
+    what.use("m0_customers")
     rows = []
     for key, base, *later in cohorts:
         first = date.fromisoformat(f"{key}-01")
@@ -549,7 +619,7 @@ def _shade(share: Number) -> dict | None:
 
 
 def _segments(what: Reading) -> dict:
-    what.used["rfm"] = None
+    what.use("rfm")
     found = {row["segment"]: row for row in what.build.segments(what.period.key).iter_rows(named=True)}
     everybody = sum(r["customers"] for r in found.values())
     rows = []
@@ -588,12 +658,13 @@ def _spread(what: Reading) -> dict | None:
 
 
 def _operations(what: Reading) -> dict:
+    what.section = title = "Operations"
     series = [("Deliveries", "deliveries", "stops"), ("Pickups", "pickups", "stops-soft")]
     return _section(
-        "Operations",
+        title,
         _figures(what, OPERATIONS),
         _chart(what, "Stops, deliveries and pickups", "stops", series, "stacked"),
-        _by(what, "store", "By store", "Store"),
+        _by(what, "store", "By store", "Store") if not what.store and len(what.build.values("store")) > 1 else None,
         _by(what, "area", "By area", "Area"),
         _pair(*(_by(what, split, f"By {word}", word.capitalize()) for split, word in ITEMS.items())),
     )
@@ -621,14 +692,15 @@ def _methods(what: Reading) -> dict | None:
 
 
 def _finance(what: Reading) -> dict:
+    what.section = title = "Finance"
     series = [("Revenue", "revenue", "revenue"), ("Collections", "collections", "revenue-soft")]
     coverage = ""
     if what.data.value("days_to_payment", what.period) is not None:
         dated, rows = (what.data.value(n, what.period) or 0 for n in ("payment_dated_orders", "earned_rows"))
         coverage = f"Days to payment: based on {dated:,} orders with both dates, of {rows:,} earned rows."
-        what.used.update(dict.fromkeys(("payment_dated_orders", "earned_rows")))
+        what.use("payment_dated_orders", "earned_rows")
     return _section(
-        "Finance",
+        title,
         _figures(what, FINANCE, coverage),
         _chart(what, "Revenue and collections", currency(), series, "grouped"),
         _methods(what),
@@ -638,7 +710,7 @@ def _finance(what: Reading) -> dict:
 
 def _owed(what: Reading) -> list[dict]:
     """What customers owe on the exports' date, whatever period the report is of."""
-    ledger = what.build.ledger()
+    ledger = what.build.ledger(what.filters)
     as_of = day(ledger.as_of)
     late = receivables.overdue(ledger.orders, ledger.as_of)
     owed, overdue = float(receivables.total(ledger.orders)), float(receivables.total(late))
@@ -658,7 +730,7 @@ def _owed(what: Reading) -> list[dict]:
         ("business_accounts", unpaid, f"{count:,} orders, apart from all other figures", ""),
     ]  # fmt: skip
     rows = [[FACTS[name].label, what.fact(name, value, why), words] for name, value, words, why in facts]
-    what.used["aging"] = None
+    what.use("aging")
     aging = receivables.summary(ledger.orders, ledger.as_of)["aging"]
     bars = [
         {"name": f"{name[:1].upper()}{name[1:]}", "count": f"{n:,}", "amount": with_unit(amount, "money", money),
@@ -674,15 +746,19 @@ def _owed(what: Reading) -> list[dict]:
 
 
 def _definitions(what: Reading) -> dict:
-    """Every figure that stands in the report, in the words of METRICS and FACTS."""
+    """Every figure that stands in the report, in the words of METRICS and FACTS, by the section that has it first."""
     of = {name: (m.label, m.description) for name, m in METRICS.items()}
     of |= {name: (fact.label, fact.description) for name, fact in FACTS.items()}
-    rows = [{"label": label, "text": text} for name, (label, text) in of.items() if name in what.used]
+    groups: dict[str, list] = {section: [] for section in dict.fromkeys(what.used.values())}
+    for name, (label, text) in of.items():
+        if name in what.used:
+            groups[what.used[name]].append({"label": label, "text": text})
     lead = (
-        "Every figure of this report. A figure counts rows on the day they were earned; ratios are sums over sums; a "
-        "dash is no value, and its reason is on the last page."
+        "Every figure of this report, where it stands first. A figure counts rows on the day they were earned; ratios "
+        "are sums over sums; a dash is no value, and its reason is at the end."
     )
-    return _section("Definitions", {"kind": "definitions", "rows": rows}, lead=lead)
+    blocks = [{"kind": "definitions", "title": title, "rows": rows} for title, rows in groups.items()]
+    return _section("Definitions", *blocks, lead=lead)
 
 
 def _quality(what: Reading) -> dict:
@@ -692,29 +768,37 @@ def _quality(what: Reading) -> dict:
         kind: (f["read"], f["loaded"], sum(f["excluded"].values()), sum(f["quarantined"].values()))
         for kind, f in files.items()
     }
-    table = [[TITLES[kind], files[kind]["file"], *(f"{n:,}" for n in counts[kind])] for kind in files]
-    table.append(["All files", "", *(f"{sum(n):,}" for n in zip(*counts.values(), strict=True))])
+    rows = [[TITLES[kind], files[kind]["file"], *(f"{n:,}" for n in counts[kind])] for kind in files]
+    rows.append(["All files", "", *(f"{sum(n):,}" for n in zip(*counts.values(), strict=True))])
     heads = ("Rows read", "Loaded", "Excluded", "Quarantined")
     columns = (("Export", "l"), ("File", "w"), *((head, "r") for head in heads))
+    every = _table("Files", columns, rows, "Rows read = loaded + excluded + quarantined.", total=True)
     rules = [
         [TITLES[kind], fate.capitalize(), rule, f"{n:,}"]
         for kind, f in files.items() for fate in ("excluded", "quarantined") for rule, n in f[fate].items()
     ]  # fmt: skip
-    warnings = what.build.manifest.get("warnings", [])
-    dashes: dict[str, list[str]] = {}
-    for name, why in sorted(what.dashes.items()):
-        dashes.setdefault(why, []).append(name)
-    return _section(
-        "Data quality",
-        _table("Files", columns, table, "Rows read = loaded + excluded + quarantined.", total=True),
-        _table("Why rows were not loaded", (("Export", "l"), ("Fate", "l"), ("Rule", "w"), ("Rows", "r")), rules)
-        if rules else _note("Every row of every file was loaded."),
+    columns = (("Export", "l"), ("Fate", "l"), ("Rule", "w"), ("Rows", "r"))
+    fates = _table("Why rows were not loaded", columns, rules) if rules else _note("Each row of each file was loaded.")
+    lists = [
         {"kind": "list", "title": "Coverage", "rows": _coverage(what)},
-        {"kind": "list", "title": "Warnings of the refresh", "rows": warnings} if warnings else None,
-        {"kind": "why", "title": "Dashes in this report", "rows": [
-            {"why": why, "names": "; ".join(names)} for why, names in dashes.items()
-        ]} if dashes else None,
-    )  # fmt: skip
+        {"kind": "list", "title": "Warnings of the refresh", "rows": what.build.manifest.get("warnings", [])},
+        {"kind": "why", "title": "Dashes in this report", "rows": _reasons(what)},
+    ]
+    covered, *others = (block if block["rows"] else None for block in lists)
+    # The exports, and what a refresh made of them, are of the business; of one store there is no such count.
+    lead = "Files, rules and warnings are of the exports of the whole business." if what.store else ""
+    return _section("Data quality", every, _pair(fates, covered), *others, lead=lead)
+
+
+def _reasons(what: Reading) -> list[dict]:
+    """[{why, names}]: "Express share and Items on Feb 2025" below what they have no value for."""
+    found: dict[str, dict[str, list]] = {}
+    for (label, base), why in sorted(what.dashes.items(), key=lambda dash: (dash[0][1], dash[0][0])):
+        found.setdefault(why, {}).setdefault(base, []).append(label)
+    return [
+        {"why": why, "names": "; ".join(listed(names) + (f" on {base}" if base else "") for base, names in by.items())}
+        for why, by in found.items()
+    ]
 
 
 def _coverage(what: Reading) -> list[str]:
@@ -731,10 +815,10 @@ def _coverage(what: Reading) -> list[str]:
     if what.asked(["payment_date_coverage"]):
         said.append(f"Days to payment knows {what.say('payment_date_coverage')} of the period's earned rows.")
     count = sum(f["excluded"].get("B2B", 0) for f in what.build.manifest["files"].values())
-    if count:
+    if count and not what.store:
         said.append(f"Business accounts are apart: {count:,} rows of theirs are in no figure but their own.")
     staff = sum(float(s["counted"]) for s in (what.build.manifest.get("payments") or {}).values())
-    if staff:
+    if staff and not what.store:
         amount = with_unit(staff, "money", currency())
         said.append(f"{amount} of all collections is what staff recorded and the export doesn't say yet.")
     lists = listed([s.name for s in seasons(what.window[0].first_day, what.window[-1].last_day)])

@@ -94,17 +94,19 @@ def export(request: HttpRequest, page: str, form: str) -> HttpResponse:
 @access.page_required("report")
 @needs_data
 def board_report(request: HttpRequest) -> HttpResponse:
-    """The board report of the closed `period` that the address names, as a PDF; else of the last closed month."""
+    """The board report of the closed `period` that the address names, as a PDF, else of the last closed month; of the
+    `store` that it names, else of the whole business."""
     build = build_of(request)
     try:
         _, period = report.period_of(build, request.GET.get("period"))
+        store = report.store_of(build, request.GET.get("store"))
     except queries.QueryError as error:
         return render(request, "analytics/no_report.html", {"message": str(error)}, status=404)
     return HttpResponse(
-        report.board_report(build, period.key),
+        report.board_report(build, period.key, store),
         content_type="application/pdf",
         headers={
-            "Content-Disposition": f'attachment; filename="{report.file_name(period.key)}"',
+            "Content-Disposition": f'attachment; filename="{report.file_name(period.key, store)}"',
             "Cache-Control": "private, no-store",
         },
     )
@@ -115,8 +117,10 @@ def _report(state: frame.State, user) -> tuple[str, str] | None:
     reader."""
     if state.dashboard != EXECUTIVE or not state.period.closed or not access.can_see(user, "report"):
         return None
-    words = "Board report of all stores (PDF)" if state.store else "Board report (PDF)"
-    return words, f"{reverse('report')}?{urlencode({'period': state.period.key})}"
+    store = {"store": state.store.slug} if state.store else {}
+    of = f" of {state.store.name}" if store else ""
+    words = f"Board report{of}{', unfiltered' if state.filtered else ''} (PDF)"  # of other filters it takes none
+    return words, f"{reverse('report')}?{urlencode({'period': state.period.key} | store)}"
 
 
 def _subtitle(state: frame.State) -> str:

@@ -247,6 +247,8 @@ def test_board_report_writes_the_last_closed_month_or_the_period_named(golden_da
     assert week.stat().st_size > 10_000
     (tmp_path / "board").mkdir()
     assert call("board_report", "--out", "board")[1].startswith("board/board-report-2026-02.pdf: ")
+    said = "board/board-report-2026-02-hielo.pdf: the board report of February 2026, Hielo alone.\n"
+    assert call("board_report", "--store", "Hielo", "--out", "board") == (0, said, "")
 
 
 @pytest.mark.parametrize(
@@ -265,6 +267,13 @@ def test_board_report_of_what_isnt_over_is_refused_with_exit_code_2(golden_data,
         call_command("board_report", "--period", period)
     assert (str(error.value), error.value.returncode) == (words, 2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_board_report_of_a_store_that_isnt_there_is_refused_with_exit_code_2(golden_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CommandError, match="There is no store 'Dubai' in this data") as error:
+        call_command("board_report", "--store", "Dubai")
+    assert error.value.returncode == 2 and list(tmp_path.iterdir()) == []
 
 
 def test_board_report_without_data_or_a_place_says_so(data_dir, golden_build, settings):
