@@ -15,5 +15,10 @@ def _business(path: Path, changed: int) -> Business:
 
 def business() -> Business:
     """The business file's facts; read again when it changes. Raises BusinessError when it can't be read."""
-    path = Path(settings.BUSINESS_FILE)
-    return _business(path, path.stat().st_mtime_ns) if path.exists() else load_business(path)
+    path = settings.BUSINESS_FILE
+    path = path if isinstance(path, Path) else Path(path)  # a page asks 200 times: no Path is made of a Path
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:  # it says what is wrong
+        return load_business(path)
+    return _business(path, changed)

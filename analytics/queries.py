@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -349,9 +350,8 @@ def periods(con: duckdb.DuckDBPyConnection, grain: str, include_open: bool = Tru
     if grain not in GRAINS:
         raise QueryError(f"There is no grain {grain!r}: choose one of {', '.join(GRAINS)}.")
     return con.execute(
-        "SELECT period, label, first_day, last_day, closed FROM periods WHERE grain = ? AND (closed OR ?) "
-        "ORDER BY first_day DESC",
-        [grain, include_open],
+        f"SELECT period, label, first_day, last_day, closed FROM periods WHERE grain = '{grain}' "
+        f"AND (closed OR {include_open}) ORDER BY first_day DESC"
     ).pl()
 
 
@@ -496,6 +496,12 @@ def bound(sql: str, filters: Filters, **more) -> dict:
     return {name: value for name, value in known.items() if f"${name}" in sql}
 
 
+def _dated(sql: str, days: dict[str, date]) -> str:
+    """SQL with the days that it names written out. With every value that is bound, DuckDB looks for pandas, twice:
+    where there is none that takes longer than small questions do."""
+    return re.sub(r"\$(\w+)", lambda name: f"DATE '{days[name[1]]}'" if name[1] in days else name[0], sql)
+
+
 def _mart_tables(mart: str, by_split: dict, grain: str, filters: Filters) -> dict:
     """{own splits: (name, SQL, its set's number)}: one scan for all splits, where a mart's rows are the same for each.
 
@@ -609,7 +615,7 @@ def _range(con, grain: str, since: str | None, until: str | None, include_open: 
     """First day asked for, first day needed (one period earlier, for `previous`) and last day."""
     # Plain rows: asked before every question, where a frame and its filters would cost more than some answers.
     known = con.execute(
-        "SELECT period, first_day, last_day, closed FROM periods WHERE grain = ? ORDER BY first_day", [grain]
+        f"SELECT period, first_day, last_day, closed FROM periods WHERE grain = '{grain}' ORDER BY first_day"
     ).fetchall()
     if not known:
         return None
@@ -690,14 +696,19 @@ def ask(
     more = {"first": first, "last": last}
     if ranked:
         more["ranked_first"], more["ranked_last"] = _days_of(con, grain, ranked)
-    sql = compile_sql(asked, grain, filters, bool(ranked))
-    rows = con.execute(sql, bound(sql, filters, **more)).pl()
+    sql = _dated(compile_sql(asked, grain, filters, bool(ranked)), more)
+    rows = con.execute(sql, bound(sql, filters)).pl()
     if ranked:
         found[RANKED] = rows.filter(pl.col("#ask") == len(asked)).select("#customer").unnest("#customer")
-    rows = rows.filter(pl.col("#first_day") >= since_day)
+    # Polars plans every frame it makes anew, which costs more than these few rows: once for all splits.
+    columns = dict.fromkeys(c for split, names in asked.items() for c in (*_splits(split), *names))
+    plain = [_plain(n, rows.schema[n]) if n in METRICS else pl.col(n) for n in columns]
+    rows = rows.lazy().filter(pl.col("#first_day") >= since_day).select("#ask", "period", *plain).collect()
+    asks = rows["#ask"].to_list()
     for i, (split, names) in enumerate(asked.items()):
-        own = rows.filter(pl.col("#ask") == i).select("period", *_splits(split), *names)
-        found[split] = own.with_columns([_number(own[n], METRICS[n].unit) for n in names])
+        own = rows[bisect_left(asks, i) : bisect_left(asks, i + 1)]
+        keys = [own[c] for c in ("period", *_splits(split))]
+        found[split] = pl.DataFrame([*keys, *(_whole(own[n]) if METRICS[n].unit == "count" else own[n] for n in names)])
     return found
 
 
@@ -710,12 +721,18 @@ def _known_values(con, filters: Filters) -> None:
                 raise QueryError(f"There is no {column} {value!r}: choose one of {', '.join(known)}.")
 
 
-def _number(values: pl.Series, unit: str) -> pl.Series:
-    """Plain numbers to show: counts whole where they are whole (kilograms are not), money to the fils."""
-    floats = values.cast(pl.Float64)
-    if unit == "count" and ((floats % 1 == 0) | floats.is_null()).all():
-        return floats.cast(pl.Int64)
-    return floats.round(2) if unit == "money" and isinstance(values.dtype, pl.Decimal) else floats
+def _plain(name: str, kind: pl.DataType) -> pl.Expr:
+    """A metric's values as plain numbers, money to the fils."""
+    floats = pl.col(name).cast(pl.Float64)
+    return floats.round(2) if METRICS[name].unit == "money" and isinstance(kind, pl.Decimal) else floats
+
+
+def _whole(values: pl.Series) -> pl.Series:
+    """Counts as whole numbers where all of them are (kilograms are not)."""
+    known = values.to_list()
+    if all(v is None or v.is_integer() for v in known):
+        return pl.Series(values.name, [None if v is None else int(v) for v in known], pl.Int64)
+    return values
 
 
 # Receivables -----------------------------------------------------------------------------------------------------
@@ -848,8 +865,8 @@ def concentration(
     """
     _known_values(con, filters)
     first, last = _days_of(con, grain, period)
-    sql = _concentration(grain, filters)
-    return con.execute(sql, bound(sql, filters, first=first, last=last)).pl()
+    sql = _dated(_concentration(grain, filters), {"first": first, "last": last})
+    return con.execute(sql, bound(sql, filters)).pl()
 
 
 def _days_of(con: duckdb.DuckDBPyConnection, grain: str, period: str) -> tuple[date, date]:

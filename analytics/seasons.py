@@ -6,6 +6,7 @@ one says "calculated".
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 from hijridate import Gregorian, Hijri
 
@@ -28,7 +29,8 @@ class Season:
     label: str
 
 
-def seasons(first: date, last: date) -> list[Season]:
+@lru_cache(maxsize=256)
+def seasons(first: date, last: date) -> tuple[Season, ...]:
     """Every season that touches the days from `first` to `last`, both included, in the order of their first days."""
     found = []
     # A season that began before `first` may still touch it: Ramadan is the longest, 30 days.
@@ -41,7 +43,8 @@ def seasons(first: date, last: date) -> list[Season]:
     for year in range(start.year, last.year + 1):
         name, begin, end = NATIONAL_DAY[0], date(year, *NATIONAL_DAY[1]), date(year, *NATIONAL_DAY[2])
         found.append(Season(name, begin, end, f"{name}, {_span(begin, end)}"))
-    return sorted((s for s in found if s.first_day <= last and s.last_day >= first), key=lambda s: s.first_day)
+    touching = (s for s in found if s.first_day <= last and s.last_day >= first)
+    return tuple(sorted(touching, key=lambda s: s.first_day))
 
 
 def _gregorian(year: int, month: int, day: int | None) -> date:

@@ -28,6 +28,12 @@ class Column:
         """Numbers stand to the right."""
         return self.unit not in ("text", "date", "boolean")
 
+    @property
+    def css(self) -> str:
+        """The classes of its cells."""
+        said = {"left": not self.right, "fold": self.fold, "long": self.long}
+        return " ".join(name for name, so in said.items() if so)
+
 
 @dataclass(frozen=True)
 class Head:

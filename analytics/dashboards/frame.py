@@ -240,8 +240,8 @@ def periods(build: queries.Snapshot, grain: str) -> tuple[Period, ...]:
     """Every period of a grain, the oldest first, the open one last."""
 
     def read(_):
-        rows = build.periods(grain).sort("first_day").to_dicts()
-        return tuple(Period(r["period"], r["first_day"], r["last_day"], r["closed"]) for r in rows)
+        newest_first = build.periods(grain).rows()
+        return tuple(Period(key, first, last, closed) for key, _, first, last, closed in reversed(newest_first))
 
     return build.kept(("Periods", grain), read)
 
@@ -403,7 +403,7 @@ def _ask(
 
 def _by_value(frame, split: str, name: str) -> dict:
     found: dict[str, dict] = {}
-    for value, period, number in frame.select(split, "period", name).iter_rows():
+    for value, period, number in zip(frame[split], frame["period"], frame[name], strict=True):
         found.setdefault(value, {})[period] = number
     return found
 
@@ -444,7 +444,7 @@ class State:
         grain = self.figures.grain  # these first: their statement leaves the customers with the build
         return self.build.concentration(grain.name, self.period.key, self.filters)
 
-    @property
+    @cached_property
     def params(self) -> dict[str, str]:
         """The URL's parameters of this state, its filters among them, those that wait for another tab too."""
         place = {"tab": self.tab.slug, "grain": self.grain.name, "period": self.period.key,
@@ -495,7 +495,7 @@ class State:
         """Does the chosen store count for anything here? Of a whole tab's lists alone."""
         return not self.tab.whole or "store" in self.tab.takes
 
-    @property
+    @cached_property
     def filtered(self) -> dict[str, str]:
         """The filters beside the store: one of DIMENSIONS -> the value that is chosen."""
         chosen = {d: getattr(self.filters, d) for d in DIMENSIONS}
