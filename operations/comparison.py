@@ -1,4 +1,5 @@
-"""What changes between two builds: rows new, changed and gone, and the figures of months that are over."""
+"""What changes between two builds: rows new, changed and gone; the figures of months that are over, and which orders
+moved them."""
 
 import math
 from collections.abc import Iterable
@@ -26,6 +27,15 @@ ROWS = {
     "legacy": "SELECT order_id AS key, hash(customer_id, store::VARCHAR, placed, cleaned, collected, pickup_date, "
     "delivery, pieces, total, paid, payment_type::VARCHAR) AS content FROM sales WHERE source = 'Legacy'",
 }
+
+# Every order, subscription payment and business account's order of a build, and the month that it counts in, if any.
+ORDERS = """
+SELECT order_id, kind::VARCHAR AS kind, coalesce(s.store, o.store)::VARCHAR AS store, o.status,
+    coalesce(s.total, o.total) AS total, strftime(s.earned_date, '%Y-%m') AS month, coalesce(o.b2b, false) AS business
+FROM sales AS s FULL JOIN orders AS o USING (order_id)
+WHERE kind IS DISTINCT FROM 'Invoice Payment'
+"""
+NOTHING = pl.lit(Decimal(0), dtype=pl.Decimal(12, 2))
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,52 @@ def figures(
             for name in names if name in _known(was) and _differ(old.get(name), new.get(name))
         ]  # fmt: skip
     return found
+
+
+def orders(
+    before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection, months: Iterable[str]
+) -> pl.DataFrame:
+    """The orders and subscription payments that move the revenue of these months, or its stores': the newest month
+    first, of each those that move it most.
+
+    Grain: an order in a month. Columns: moves (the month: 2026-02), order_id, was, now, difference (what it earns in
+    that month: money, 0 where nothing; the differences of a month add up to what its revenue moves). And of either
+    build, those of the later one ending in _after, null where it hasn't the order: kind, store, status, total, month
+    (that it counts in; null: in none), business (of a business account, so that it counts in none).
+    """
+    both = _orders(before).join(_orders(after), on="order_id", how="full", coalesce=True, suffix="_after")
+    each = pl.concat([both.with_columns(moves=pl.col(column)) for column in ("month", "month_after")])
+    each = each.filter(pl.col("moves").is_in(list(months))).unique(["moves", "order_id"])
+    each = each.with_columns(
+        was=pl.when(pl.col("month") == pl.col("moves")).then("total").otherwise(NOTHING),
+        now=pl.when(pl.col("month_after") == pl.col("moves")).then("total_after").otherwise(NOTHING),
+    ).with_columns(difference=pl.col("now") - pl.col("was"))
+    elsewhere = pl.col("store").ne_missing(pl.col("store_after")) & (pl.col("was") != 0) & (pl.col("now") != 0)
+    size = pl.when(elsewhere).then(pl.max_horizontal(pl.col("was").abs(), pl.col("now").abs()))
+    # Another store's order has another letter: the one that is gone and the one that is new stand together.
+    number = pl.col("order_id").str.replace("^[A-Z]+-", "")
+    first = ("moves", "order_id", "was", "now", "difference")
+    return (
+        each.filter((pl.col("difference") != 0) | elsewhere)
+        .sort("moves", size.otherwise(pl.col("difference").abs()), number, "order_id",
+              descending=[True, True, False, False])
+        .select(*first, pl.exclude(*first))
+    )  # fmt: skip
+
+
+def most_moved(orders: pl.DataFrame, most: int = 20) -> list[dict]:
+    """Of orders(), by month: {"month", "count": of all, "orders": the first `most` as dicts, "rest": what the others'
+    differences come to}. Money as float, to be kept as JSON."""
+    plain = orders.with_columns(pl.selectors.decimal().cast(pl.Float64))
+    return [
+        {"month": month, "count": rows.height, "orders": rows.head(most).to_dicts(),
+         "rest": round(rows["difference"][most:].sum(), 2)}
+        for (month,), rows in plain.group_by("moves", maintain_order=True)
+    ]  # fmt: skip
+
+
+def _orders(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    return con.execute(ORDERS).pl()
 
 
 def _months(before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection) -> dict[str, str]:

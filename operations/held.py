@@ -20,6 +20,7 @@ from operations.models import Payment, RefreshRun
 
 if TYPE_CHECKING:
     import duckdb
+    import polars as pl
 
     from etl.warehouse import Warehouse
 
@@ -36,10 +37,15 @@ UNCOMPARED = (
 
 @dataclass(frozen=True)
 class Moved:
-    """What a candidate moves of closed months, where that is more than the limit: revenue first, then all other figures
-    of these months (comparison.closed_months(), figures()). asks: must a person see it before it is published?"""
+    """What a candidate moves of closed months, where that is more than the limit.
+
+    figures: revenue first, then all other figures of these months (comparison.closed_months(), figures()). orders: of
+    each month over the limit those that moved it most (comparison.most_moved()). asks: must a person see it before it
+    is published?
+    """
 
     figures: list[dict] = field(default_factory=list)
+    orders: list[dict] = field(default_factory=list)
     asks: bool = False
 
 
@@ -56,13 +62,50 @@ def compare(house: "Warehouse", manifest: dict) -> Moved:
             revenue = [row | {"over": comparison.is_over(row, limit)} for row in months]
             if any(row["over"] for row in revenue):
                 others = comparison.figures(before, after, {row["month"] for row in revenue})
-                return Moved([*revenue, *(row | {"over": False} for row in others)], asks=True)
+                behind = _orders(before, after, revenue)
+                told = [*revenue, *(row | {"over": False} for row in others)]
+                return Moved(told, comparison.most_moved(behind) if behind is not None else [], asks=True)
     except WarehouseError as error:  # nobody can look at it either
         manifest["warnings"].insert(0, f"IMPORTANT: closed months were not compared with the last build. {error}")
     except duckdb.Error:  # made by an earlier version, with other tables
         manifest["warnings"].insert(0, f"IMPORTANT: {UNCOMPARED}")
         return Moved(asks=True)
     return Moved()
+
+
+def _orders(
+    before: "duckdb.DuckDBPyConnection", after: "duckdb.DuckDBPyConnection", moved: list[dict]
+) -> "pl.DataFrame | None":
+    """The orders that moved the months over the limit (comparison.orders()); None where one build can't be asked: an
+    earlier version made it."""
+    import duckdb
+
+    from operations import comparison
+
+    try:
+        return comparison.orders(before, after, {row["month"] for row in moved if row["over"]})
+    except duckdb.Error:
+        return None
+
+
+def orders(house: "Warehouse", run: RefreshRun) -> "pl.DataFrame | None":
+    """All orders that move the months over the limit of a run that is or was held (comparison.orders()); None where it
+    or the build that it was compared with is no longer kept."""
+    kept = compared(house, run)
+    if kept is None:
+        return None
+    with _both(house, *kept) as (before, after):
+        return _orders(before, after, run.moved)
+
+
+def compared(house: "Warehouse", run: RefreshRun) -> tuple[str, str] | None:
+    """The two builds that a run that is or was held compared, or one of the same base (payments move no revenue); None
+    where one of them is no longer kept."""
+    against = run.manifest.get("held", {}).get("against")
+    if not against or not house.manifest(run.build_id):
+        return None
+    bases = {house.base_of(build.manifest): build.build_id for build in house.builds()}
+    return (bases[against], run.build_id) if against in bases else None
 
 
 @contextmanager
@@ -86,7 +129,9 @@ def hold(run: RefreshRun, lock: Lock, manifest: dict, moved: Moved) -> None:
     try:
         with transaction.atomic():
             lock.verify()
-            services.run_mark_held(run, build_id=manifest["build_id"], manifest=manifest, moved=moved.figures)
+            services.run_mark_held(
+                run, build_id=manifest["build_id"], manifest=manifest, moved=moved.figures, moved_orders=moved.orders
+            )
             supersede(run)
     except BaseException:
         run.state = State.RUNNING  # as the database has it: nothing of the transaction is left

@@ -710,6 +710,8 @@ class RefreshRun(models.Model):
     )
     # Of a held build: [{"month", "label", "metric", "before", "after"}], and who decided what became of it.
     moved = models.JSONField("what moved", default=list, blank=True)
+    # And the orders that move each month over the limit most: comparison.most_moved().
+    moved_orders = models.JSONField("orders that moved", default=list, blank=True)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name="decided by"
     )

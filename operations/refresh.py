@@ -417,7 +417,7 @@ def _build_and_publish(
         if run.dry_run:
             manifest["rejected"] = quarantine.places(build.build_id)
             quarantine.drop(house, build.build_id)
-            services.run_mark_checked(run, manifest=manifest, moved=moved.figures)
+            services.run_mark_checked(run, manifest=manifest, moved=moved.figures, moved_orders=moved.orders)
             return False
         if moved.asks and not sure:
             manifest["held"] = {"against": house.base_of(live), "payments": waiting}
@@ -427,7 +427,7 @@ def _build_and_publish(
             _drop_candidates(house)
             return False
         if moved.figures:
-            services.run_note_moved(run, moved=moved.figures)
+            services.run_note_moved(run, moved=moved.figures, moved_orders=moved.orders)
         with closing(house.connect(build.build_id)) as con:
 
             def mark() -> None:

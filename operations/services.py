@@ -932,7 +932,9 @@ def run_mark_published(run: RefreshRun, *, manifest: dict | None = None) -> None
     )
 
 
-def run_mark_held(run: RefreshRun, *, build_id: str, manifest: dict, moved: list[dict]) -> None:
+def run_mark_held(
+    run: RefreshRun, *, build_id: str, manifest: dict, moved: list[dict], moved_orders: list[dict]
+) -> None:
     """The build is kept and waits for a person's word; nothing of it was seen by anybody."""
     _run_move(
         run,
@@ -943,6 +945,7 @@ def run_mark_held(run: RefreshRun, *, build_id: str, manifest: dict, moved: list
         finished_at=timezone.now(),
         build_id=build_id,
         moved=moved,
+        moved_orders=moved_orders,
         **_of_manifest(manifest),
     )
 
@@ -965,7 +968,7 @@ def run_mark_superseded(held: RefreshRun, *, why: str) -> None:
     _run_move(held, State.HELD, State.DISCARDED, warnings=[why, *held.warnings])
 
 
-def run_mark_checked(run: RefreshRun, *, manifest: dict, moved: list[dict]) -> None:
+def run_mark_checked(run: RefreshRun, *, manifest: dict, moved: list[dict], moved_orders: list[dict]) -> None:
     """A dry run went through; its build is gone."""
     _run_move(
         run,
@@ -975,6 +978,7 @@ def run_mark_checked(run: RefreshRun, *, manifest: dict, moved: list[dict]) -> N
         progress=100,
         finished_at=timezone.now(),
         moved=moved,
+        moved_orders=moved_orders,
         **_of_manifest(manifest),
     )
 
@@ -1006,9 +1010,9 @@ def run_mark_failed(run: RefreshRun, *, error: str) -> None:
     _run_move(run, RefreshRun.UNDERWAY, State.FAILED, finished_at=timezone.now(), error=error)
 
 
-def run_note_moved(run: RefreshRun, *, moved: list[dict]) -> None:
+def run_note_moved(run: RefreshRun, *, moved: list[dict], moved_orders: list[dict]) -> None:
     """What a build moves of closed months that goes live on somebody's word."""
-    _run_update(run, State.RUNNING, moved=moved)
+    _run_update(run, State.RUNNING, moved=moved, moved_orders=moved_orders)
 
 
 def run_not_started(run: RefreshRun, *, error: str) -> None:

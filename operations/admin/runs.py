@@ -2,6 +2,7 @@
 deciding about a build that is held."""
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from analytics import formats
+from analytics import exports, formats
 from analytics.access import may_whole
 from analytics.admin_lists import (
     Cell,
@@ -33,17 +34,20 @@ from analytics.admin_lists import (
     yes_no,
 )
 from analytics.models import AlertEvent
-from analytics.tables import Column
+from analytics.tables import Column, Table
 from etl.errors import MoonwalkError
 from operations import held, moved, quarantine, refresh, uploads
 from operations.admin.deliveries import deliveries_of
-from operations.admin.shared import Button, page, person
+from operations.admin.shared import Button, admin_url, page, person
 from operations.lock import RefreshBusy
-from operations.models import RefreshRun
+from operations.models import Order, RefreshRun
 
 if TYPE_CHECKING:
     from etl.warehouse import BuildInfo
 
+log = logging.getLogger(__name__)
+
+NAME = "admin:operations_refreshrun"
 TONES = {
     "published": "good", "checked": "good", "nothing_new": "info", "running": "warn", "publishing": "warn",
     "queued": "warn", "held": "warn", "released": "good", "discarded": "info", "refused": "bad", "failed": "bad",
@@ -111,7 +115,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
         return may_whole(request.user, "operations.add_refreshrun")
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("started_by", "decided_by").defer("moved")
+        return super().get_queryset(request).select_related("started_by", "decided_by").defer("moved", "moved_orders")
 
     def fill(self, request, rows):
         house = refresh.warehouse()
@@ -135,6 +139,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
             path("<int:pk>/rollback/", wrap(self.rollback_view), name=f"{name}rollback"),
             path("<int:pk>/release/", wrap(self.release_view), name=f"{name}release"),
             path("<int:pk>/discard/", wrap(self.discard_view), name=f"{name}discard"),
+            path("<int:pk>/orders.<str:form>", wrap(self.orders_view), name=f"{name}orders"),
             path("<int:pk>/quarantine/<slug:kind>/", wrap(self.quarantine_view), name=f"{name}quarantine"),
             *super().get_urls(),
         ]
@@ -150,7 +155,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
             may = self.may_start(request)
-            context |= {"buttons": self.buttons(request, obj), "may_start": may, "held": what_moves(obj, may)}
+            context |= {"buttons": self.buttons(request, obj), "may_start": may, "held": what_moves(obj, request.user)}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def buttons(self, request, run: RefreshRun) -> list[Button]:
@@ -249,7 +254,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
         """The page that asks once more."""
         context = self.admin_site.each_context(request) | {
             "title": title, "yes": yes, "said": said, "danger": danger, "opts": self.opts, "run": run,
-            "months": moved.months(run),
+            "months": moved.months(run, addresses(run, request.user)),
         }  # fmt: skip
         return TemplateResponse(request, "admin/operations/refreshrun/decide.html", context)
 
@@ -294,6 +299,23 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
         return FileResponse(
             content, as_attachment=True, filename=f"quarantined-{kind}-{run.build_id}.csv", content_type="text/csv"
         )
+
+    def orders_view(self, request, pk, form):
+        """All orders that move the months over the limit of a run that is or was held, as a file."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self._run(pk)
+        try:
+            found = held.orders(refresh.warehouse(), run)
+        except MoonwalkError as error:
+            messages.error(request, str(error))
+            return redirect("admin:operations_refreshrun_change", pk)
+        if found is None:
+            raise Http404("These orders can't be compared any more.")
+        table = Table("orders", "Orders that move closed months", moved.COLUMNS, moved.as_rows(found))
+        about = {"Refresh": str(run.pk), "Build": run.build_id, "Written": moment(timezone.now())}
+        log.info("user %s took along %s orders that move closed months", request.user.pk, found.height)
+        return exports.file_response([table], form, f"orders-that-move-{run.build_id}", about)
 
     def _run(self, pk) -> RefreshRun:
         try:
@@ -394,14 +416,17 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
         return render_to_string("admin/operations/refreshrun/manifest.html", {"plain": plain, "long": long})
 
 
-def what_moves(run: RefreshRun, may_decide: bool) -> dict | None:
+def what_moves(run: RefreshRun, user) -> dict | None:
     """What stands on top of the page of a run that is or was held, or that moved closed months on a person's word:
-    title, sentences, the months, and where to decide."""
+    title, sentences, the months with their orders, where all of these can be taken along, and where to decide."""
     State, names = run.State, moved.listed(moved.over(run))
     if run.state not in held.WERE_HELD and not run.moved:
         return None
     what = f"revenue of {names} moves by more than the limit" if names else "closed months can't be compared"
-    found = {"months": moved.months(run), "waits": run.state == State.HELD, "said": []}
+    found = {"months": moved.months(run, addresses(run, user)), "waits": run.state == State.HELD, "said": []}
+    found["opened"] = next((month.label for month in found["months"] if month.orders), "")
+    if found["opened"] and held.compared(refresh.warehouse(), run):
+        found["downloads"] = exports.links(lambda form: reverse(f"{NAME}_orders", args=[run.pk, form]))
     if run.state != State.HELD:
         found |= {"before": "Before", "after": "After"}  # what is live now may be another build by now
         if run.state in held.WERE_HELD:
@@ -416,12 +441,20 @@ def what_moves(run: RefreshRun, may_decide: bool) -> dict | None:
         "an order that was entered late. Discard it when it isn't: a wrong file, a slip of the keyboard."
     ]
     why = held.why_not(refresh.warehouse(), run)
-    decide = {name: reverse(f"admin:operations_refreshrun_{name}", args=[run.pk]) for name in ("release", "discard")}
+    decide = {name: reverse(f"{NAME}_{name}", args=[run.pk]) for name in ("release", "discard")}
     if why:
         found["said"].append(why)
-    if may_decide:
+    if may_whole(user, "operations.add_refreshrun"):
         found |= {"publish": "" if why else decide["release"], "discard": decide["discard"]}
     return found | {"title": f"Held: {what}"}
+
+
+def addresses(run: RefreshRun, user) -> dict[str, str]:
+    """The pages of the orders that moved a run's months most, by number, of those that are at the desk."""
+    numbers = {row["order_id"] for month in run.moved_orders for row in month["orders"]}
+    if not numbers or not user.has_perm("operations.view_order"):
+        return {}
+    return {pk: admin_url("order", pk) for pk in Order.objects.filter(pk__in=numbers).values_list("pk", flat=True)}
 
 
 def way_back(run: RefreshRun) -> "BuildInfo | None":

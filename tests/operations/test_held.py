@@ -6,6 +6,7 @@ The laundry of exports.py earns Dhs 415.25 in February (385.25 at Moon Walk, 30.
 
 import contextlib
 import csv
+import html
 import io
 import re
 import shutil
@@ -24,7 +25,7 @@ from analytics.admin_lists import moment
 from analytics.models import AlertRule
 from etl.errors import MoonwalkError
 from etl.warehouse import Warehouse
-from operations import comparison, refresh, services
+from operations import comparison, moved, refresh, services
 from operations import held as held_builds
 from operations.models import Customer, Order, Payment, RefreshRun
 from tests.conftest import GOLDEN
@@ -550,6 +551,112 @@ def test_the_runs_page_shows_old_against_new_and_asks(folder, people, as_, no_th
     assert url("release", found.pk) not in client.get(url("change", found.pk)).content.decode()
     late = words(client.get(url("release", found.pk), follow=True))
     assert late.count("was published by layla") == 1 and "Nothing is left to decide here." in late
+
+
+# February as it comes back: M-00101 dearer by 10.00, M-00102 cleaned in March, M-00103 left out, M-00104 new, H-00201
+# not cleaned. 415.25 + 10.00 - 20.00 - 15.00 + 12.00 - 30.00 = 372.25, 43.00 less.
+MOVED = {
+    "m101": exports.ORDERS[101].replace("50.25", "60.25").replace("Completed", "=1+1"),
+    "m102": exports.ORDERS[102].replace("2026-02-12", "2026-03-01").replace("Ready", "Completed"),
+    "m103": None,
+    "m104": "104,1,36319,Moon Walk,2026-02-20,2026-02-24,2026-02-23,,,0,1,12.00,0,,,Ready",
+    "m201": exports.ORDERS[201].replace("2026-02-17,2026-02-19", ","),
+}
+BEHIND = [
+    ("H-00201", "Hielo", "Dhs 30.00", "Dhs 0.00", "−Dhs 30.00", "no longer earned"),
+    ("M-00102", "Moon Walk", "Dhs 20.00", "Dhs 0.00", "−Dhs 20.00", "moved to Mar 2026, status Ready → Completed"),
+    ("M-00103", "Moon Walk", "Dhs 15.00", "Dhs 0.00", "−Dhs 15.00", "gone"),
+    ("M-00104", "Moon Walk", "Dhs 0.00", "Dhs 12.00", "+Dhs 12.00", "new"),
+    ("M-00101", "Moon Walk", "Dhs 50.25", "Dhs 60.25", "+Dhs 10.00",
+     "total Dhs 50.25 → Dhs 60.25, status Completed → =1+1"),
+]  # fmt: skip
+
+
+def orders_shown(page: str) -> list[tuple]:
+    """What a run's page says of the orders that moved its months."""
+    tables = re.findall(r'<table class="mw-table mw-orders">.*?</table>', page, re.S)
+    rows = [re.findall(r"<t[hd][^>]*data-label=[^>]*>(.*?)</t[hd]>", row, re.S) for table in tables
+            for row in table.split("<tbody>")[1].split("</tr>")[:-1]]  # fmt: skip
+    return [tuple(html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in row) for row in rows]
+
+
+def test_the_runs_page_shows_the_orders_behind_a_month_the_biggest_first(folder, people, as_):
+    exports.write(folder, orders=orders(**MOVED))
+    found = run()
+    assert revenue(found)[0] == ("2026-02", "", 415.25, 372.25, True)
+    page = as_("layla").get(url("change", found.pk)).content.decode()
+    assert orders_shown(page) == BEHIND
+    assert "Orders that move Feb 2026: 5, those that move it most first" in page
+    order = reverse("admin:operations_order_change", args=["H-00201"])
+    assert order not in page, "Layla may open no order"
+    page = as_("root").get(url("change", found.pk)).content.decode()
+    assert f'<a href="{order}">H-00201</a>' in page
+    assert reverse("admin:operations_order_change", args=["M-00104"]) not in page, "not at the desk yet"
+    assert orders_shown(as_("layla").get(url("release", found.pk)).content.decode()) == BEHIND
+    held_builds.discard(refresh.warehouse(), found, people["root"])
+    page = as_("layla").get(url("change", found.pk)).content.decode()
+    assert orders_shown(page) == BEHIND, "whoever asks later why it was discarded"
+    assert url("orders", found.pk, "csv") not in page, "the build is gone"
+    assert as_("layla").get(url("orders", found.pk, "csv")).status_code == 404
+
+
+def test_all_orders_behind_closed_months_can_be_taken_along(folder, people, as_):
+    """More of them than a page shows; what a spreadsheet would run stands in quotes; who may look at the run may."""
+    exports.write(folder, orders=orders(**MOVED))
+    found = run()
+    (february,) = found.moved_orders
+    first = [row["order_id"] for row in february["orders"]]
+    assert (february["count"], first, february["rest"]) == (5, [row[0] for row in BEHIND], 0)
+    with closing(refresh.warehouse().connect()) as was, closing(refresh.warehouse().connect(found.build_id)) as now:
+        behind = comparison.orders(was, now, ["2026-02"])
+    assert behind["difference"].sum() == Decimal("-43.00"), "what the month's revenue moves"
+    found.moved_orders = comparison.most_moved(behind, 2)
+    found.save()
+    client = as_("layla")
+    page = client.get(url("change", found.pk)).content.decode()
+    assert orders_shown(page) == BEHIND[:2]
+    assert "and 3 more, together +Dhs 7.00" in page  # 12.00 + 10.00 - 15.00
+    assert url("orders", found.pk, "csv") in page
+    answer = client.get(url("orders", found.pk, "csv"))
+    assert answer["Content-Type"].startswith("text/csv") and "no-store" in answer["Cache-Control"]
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert [(row["Order"], row["Change (Dhs)"]) for row in rows] == [
+        ("H-00201", "-30.00"), ("M-00102", "-20.00"), ("M-00103", "-15.00"), ("M-00104", "12.00"),
+        ("M-00101", "10.00")]  # fmt: skip
+    assert rows[-1] == {
+        "Month": "Feb 2026", "Order": "M-00101", "What changed": BEHIND[-1][-1], "Earned in it before (Dhs)": "50.25",
+        "Earned in it after (Dhs)": "60.25", "Change (Dhs)": "10.00", "Store before": "Moon Walk",
+        "Store after": "Moon Walk", "Status before": "Completed", "Status after": "'=1+1",
+        "Total before (Dhs)": "50.25", "Total after (Dhs)": "60.25", "Month before": "Feb 2026",
+        "Month after": "Feb 2026"}  # fmt: skip
+    assert rows[1]["Month after"] == "Mar 2026" and rows[0]["Month after"] == rows[3]["Total before (Dhs)"] == ""
+    assert "Haddad" not in answer.content.decode()
+    assert client.get(url("orders", found.pk, "xlsx")).status_code == 200
+    assert client.get(url("orders", found.pk, "pdf")).status_code == 404
+    for name in ("farid", "hala"):
+        assert as_(name).get(url("orders", found.pk, "csv")).status_code == 403
+    assert Client().get(url("orders", found.pk, "csv")).status_code == 302
+
+
+@pytest.mark.sqlite_suffices
+def test_an_order_in_both_months_it_moved_between_in_another_store_or_a_business_accounts(folder):
+    """M-00102 was cleaned in January; customer 2 is a business account; number 103 is of Hielo, so another order."""
+    exports.write(
+        folder,
+        orders=orders(
+            m102=exports.ORDERS[102].replace("2026-02-10", "2026-01-10").replace("2026-02-12", "2026-01-12"),
+            m103=exports.ORDERS[103].replace("36319,Moon Walk", "38516,Hielo"),
+        ),
+        customers=exports.CUSTOMERS | {2: exports.CUSTOMERS[2].replace(",7,,", ",7,B-1,")},
+    )
+    found = run(dry_run=True)
+    assert found.state == State.CHECKED
+    february, january = moved.months(found)
+    assert [(order.number, order.change, order.what) for order in february.orders] == [
+        ("H-00201", "−Dhs 30.00", "now a business account's"), ("M-00102", "−Dhs 20.00", "moved to Jan 2026"),
+        ("H-00103", "+Dhs 15.00", "new"), ("M-00103", "−Dhs 15.00", "gone")]  # fmt: skip
+    assert [(order.number, order.before, order.after, order.what) for order in january.orders] == [
+        ("M-00102", "Dhs 0.00", "Dhs 20.00", "moved from Feb 2026")]  # fmt: skip
 
 
 def test_who_comes_too_late_is_told_once_that_theirs_was_not_done(folder, people, as_):
