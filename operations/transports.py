@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parseaddr, parsedate_to_datetime
 
-import httpx
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -24,7 +23,7 @@ from analytics.access import can_see
 from etl.errors import MoonwalkError
 from operations.models import Delivery
 
-SLACK_SECONDS = httpx.Timeout(10, connect=5)
+SLACK_SECONDS = (5, 10, 10, 10)  # to connect, to read, to write, for a free connection
 SLACK_LONGEST = 3000  # characters: what Slack shows of a message without folding it away
 NO_MAIL_SERVER = "No mail server: set EMAIL_URL."
 NO_WEBHOOK = "No webhook: set MOONWALK_SLACK_WEBHOOK."
@@ -181,6 +180,8 @@ def _refusal(code: int, what: str) -> TryAgain | Hopeless:
 
 def by_slack(delivery: Delivery) -> None:
     """One message to the webhook. Raises TryAgain, Hopeless."""
+    import httpx  # here, as every process that starts would pay for it
+
     if not settings.SLACK_WEBHOOK:
         raise Hopeless(NO_WEBHOOK)
     words = slack_text(delivery.content["text"], delivery.content.get("url", ""))
