@@ -6,11 +6,13 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from django.template.loader import render_to_string
 
 from analytics import queries
 from analytics.dashboards import blocks, dash_app
 from analytics.dashboards.executive import EXECUTIVE
 from analytics.metrics import METRICS
+from analytics.tables import Column, Table
 from etl.errors import WarehouseError
 from tests.analytics import reading
 from tests.analytics.test_access import CALL
@@ -319,3 +321,15 @@ def test_a_changed_business_file_is_read_again_and_a_new_store_waits_for_its_bui
     text = page("?period=2026-02&store=uptown")
     assert cards(text)["revenue"].startswith("Revenue AED 25,580")
     assert "Uptown" not in text
+
+
+def test_a_table_says_words_as_words_in_every_cell():
+    """Its cells are no template's work: nothing else escapes them."""
+    columns = (Column("a", "A"), Column("b", "B"), Column("c", "C", "money", fold=True), Column("d", "D", long=True))
+    row = {"a": "<b>a</b>", "b": "<i>&'\"", "c": 1234, "d": "<script>", "#url": "/?a=1&b=2"}
+    html = render_to_string("analytics/cells.html", {"table": Table("t", "T", columns, (row,))})
+    assert '<th scope="row"><a href="/?a=1&amp;b=2">&lt;b&gt;a&lt;/b&gt;</a></th>' in html
+    assert (
+        '<td class="left">&lt;i&gt;&amp;&#x27;&quot;</td><td class="fold">Dhs 1,234</td>'
+        '<td class="left long">&lt;script&gt;</td></tr>'
+    ) in html
