@@ -73,9 +73,29 @@ def pytest_configure(config):
 
 
 def pytest_sessionfinish(session):
+    from tests import databases, warm
+
+    warm.end()
+    databases.drop_all()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """The tests' own database; a copy of it, as it was made, is kept for processes: fixture `migrated`."""
+    from django.db import connection
+
     from tests import databases
 
-    databases.drop_all()
+    with django_db_blocker.unblock():
+        databases.keep(connection)
+
+
+@pytest.fixture(scope="session")
+def migrated(django_db_setup):
+    """migrated(folder) gives the folder, a new data folder, with its database made."""
+    from tests import databases
+
+    return databases.migrated
 
 
 def point_settings_at(settings, data_dir: Path, exports_dir: Path | None = None) -> Path:
@@ -235,6 +255,7 @@ def chromium():
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright's sync API runs an event loop in this thread, in which Django would refuse the database.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        # Pages of one site and session share a process, and what it has compiled: tests/browser/conftest.py keeps one.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, "--process-per-site"])
         yield browser
         browser.close()

@@ -29,13 +29,10 @@ CAUGHT_UP = SETTLED | {"Cash": "70.25", "Terminal": "30.00"}
 
 
 @pytest.fixture
-def house(tmp_path) -> House:
-    house = House(tmp_path / "data")
+def house(migrated, tmp_path) -> House:
+    house = House(migrated(tmp_path / "data"))
     exports.write(house.root / "exports")
-    house.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
-    assert house.run("manage.py", "migrate", "-v0").returncode == 0
-    made = house.run("manage.py", "createsuperuser", "--no-input", "--username", "root", "--email", "root@example.com")
-    assert made.returncode == 0, made.stderr
+    house.add_root(PASSWORD)
     return house
 
 
@@ -69,8 +66,7 @@ def _answers(page) -> bool:
 
 
 def refresh(house: House) -> None:
-    done = house.run("manage.py", "refresh_data")
-    assert done.returncode == 0, done.stdout + done.stderr
+    house.manage("refresh_data")
 
 
 def seen(page) -> dict[str, str]:

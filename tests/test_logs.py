@@ -21,7 +21,7 @@ from django.http import HttpResponse
 from moonwalk import logs
 from operations import queue
 from operations.models import RefreshRun
-from tests.conftest import PASSWORD, ROOT, free_port, wait_for
+from tests.conftest import ROOT, free_port, wait_for
 from tests.operations import exports
 from tests.operations.house import House
 
@@ -229,10 +229,9 @@ def test_gunicorns_own_lines_follow_the_env_file(tmp_path, monkeypatch, text, fo
 
 
 @pytest.fixture
-def house(tmp_path) -> House:
-    house = House(tmp_path / "data")
-    house.environment |= {"LOG_FORMAT": "json", "LOG_LEVEL": "INFO", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-    assert house.run("manage.py", "migrate", "-v0").returncode == 0
+def house(migrated, tmp_path) -> House:
+    house = House(migrated(tmp_path / "data"))
+    house.environment |= {"LOG_FORMAT": "json", "LOG_LEVEL": "INFO"}
     return house
 
 
@@ -250,7 +249,7 @@ def ask(address: str) -> tuple[int, str]:
 def test_every_line_of_a_server_is_json_and_names_nobody(house):
     port = free_port()
     where = f"http://127.0.0.1:{port}"
-    server = house.start("-m", "gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", f":{port}")
+    server = house.serve("-m", "gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", f":{port}")
     try:
         wait_for(lambda: ask(f"{where}/healthz") == (200, "ok"), 60)
         assert json.loads(ask(f"{where}/readyz")[1])["ready"] is True
@@ -287,7 +286,7 @@ logs.Middleware(ask)(RequestFactory().get("/", headers={"X-Request-ID": "0123456
 @pytest.mark.full
 def test_every_line_of_a_worker_is_json(house, redis_url):
     house.environment |= {"REDIS_URL": redis_url, "PYTHONWARNINGS": "ignore"}  # Celery's, against root, comes first
-    worker = house.start("-m", "celery", "--quiet", "-A", "moonwalk", "worker", "--pool", "solo", "--loglevel", "info")
+    worker = house.serve("-m", "celery", "--quiet", "-A", "moonwalk", "worker", "--pool", "solo", "--loglevel", "info")
     try:
         queued = house.run("-c", QUEUE)
         assert queued.returncode == 0, queued.stderr

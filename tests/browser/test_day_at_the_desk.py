@@ -55,15 +55,15 @@ def postgresql():
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.full)])
-def house(request, tmp_path) -> House:
+def house(request, migrated, tmp_path) -> House:
     """The laundry, refreshed once, with a person at the desk and one in Finance."""
-    house = House(tmp_path / "data")
+    house = House(migrated(tmp_path / "data"))
     if request.param == "postgresql":
         house.environment["DATABASE_URL"] = request.getfixturevalue("postgresql")
+        house.manage("migrate", "-v0")
     exports.write(house.root / "exports", orders=ORDERS)
-    for command in (["migrate", "-v0"], ["refresh_data"], ["shell", "-c", PEOPLE % PASSWORD]):
-        done = house.run("manage.py", *command)
-        assert done.returncode == 0, done.stdout + done.stderr
+    house.manage("refresh_data")
+    house.shell(PEOPLE % PASSWORD)
     return house
 
 
@@ -78,7 +78,10 @@ class Days:
     def begin(self, ahead: int) -> None:
         self.stop()
         serve = ("gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", self.base[7:])
-        self.server = self.house.start("-m", "tests.clock", str(ahead), *serve)
+        if ahead:  # the clock is moved before anything is loaded
+            self.server = self.house.serve("-m", "tests.clock", str(ahead), *serve)
+        else:
+            self.server = self.house.start("-m", *serve)
         probe = self.contexts[0] if self.contexts else self.context()
         with closing(probe.new_page()) as page:
             wait_for(lambda: answers(page), 60)

@@ -30,16 +30,12 @@ DROP = """([name, content]) => {
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory) -> Path:
+def template(migrated, tmp_path_factory) -> Path:
     """The laundry, refreshed once."""
-    house = House(tmp_path_factory.mktemp("upload") / "data")
+    house = House(migrated(tmp_path_factory.mktemp("upload") / "data"))
     exports.write(house.root / "exports")
-    house.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
-    commands = (["migrate", "-v0"], ["refresh_data"],
-                ["createsuperuser", "--no-input", "--username", "root", "--email", "root@example.com"])  # fmt: skip
-    for command in commands:
-        done = house.run("manage.py", *command)
-        assert done.returncode == 0, done.stdout + done.stderr
+    house.manage("refresh_data")
+    house.add_root(PASSWORD)
     return house.root
 
 
@@ -89,7 +85,7 @@ def february(page) -> str:
     return " ".join(page.locator("[data-metric=revenue] .val").first.inner_text().split())
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), pytest.param(390, "dark", marks=pytest.mark.full)])
 def test_drop_see_refresh_and_the_figures_change(house, visit, tmp_path, width, scheme):
     page = visit(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints = complaints_of(page)

@@ -1,4 +1,7 @@
-"""A laundry of its own for a test: a data folder with its database, worked on by child processes alone."""
+"""A laundry of its own for a test: a data folder with its database, worked on by child processes alone.
+
+They begin warm (tests/warm.py), what is started with serve() from nothing, as in real life.
+"""
 
 import os
 import subprocess
@@ -7,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from etl.warehouse import Warehouse
-from tests import databases
+from tests import databases, warm
 from tests.conftest import ROOT
 
 
@@ -21,18 +24,40 @@ class House:
         self.environment = {
             "MOONWALK_WAREHOUSE_KEY": key,
             "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(root), "LOG_LEVEL": "ERROR",
-        } | databases.environment(root)  # fmt: skip
+        } | databases.to_work_in(root)  # fmt: skip
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(warm.command(*arguments), cwd=ROOT, env=self.environment, capture_output=True, text=True,
+                              timeout=120)  # fmt: skip
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return self._begin(warm.command(*arguments))
+
+    def serve(self, *arguments: str) -> subprocess.Popen:
+        """Started from nothing: a server that is tested itself."""
+        return self._begin(self.command(*arguments))
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, *arguments]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(self.command(*arguments), cwd=ROOT, env=self.environment, capture_output=True, text=True,
-                              timeout=120)  # fmt: skip
-
-    def start(self, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(self.command(*arguments), cwd=ROOT, env=self.environment, stdout=subprocess.PIPE,
+    def _begin(self, command: list[str]) -> subprocess.Popen:
+        return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    def manage(self, *arguments: str) -> str:
+        """What a command says."""
+        done = self.run("manage.py", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def shell(self, code: str) -> None:
+        """What somebody does who knows the models."""
+        self.manage("shell", "--no-imports", "-v0", "-c", code)
+
+    def add_root(self, password: str) -> None:
+        """A superuser named root."""
+        made = f"User.objects.create_superuser('root', 'root@example.com', {password!r})"
+        self.shell(f"from django.contrib.auth.models import User; {made}")
 
     def refresh(self, point: str = "", what: str = "refresh") -> subprocess.CompletedProcess:
         return self.run("-m", "tests.operations.child", point, what)

@@ -69,8 +69,6 @@ import os, sys, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "moonwalk.settings"
 django.setup()
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
 get_user_model().objects.create_superuser("root", "root@example.com", "PASSWORD")
 from django_celery_beat.models import PeriodicTask
 from operations import catch_up, refresh
@@ -95,13 +93,13 @@ class Worked(House):
 
 
 @pytest.fixture(scope="module")
-def worked(tmp_path_factory) -> Callable[[str], Worked]:
+def worked(migrated, tmp_path_factory) -> Callable[[str], Worked]:
     """The worked house of a warehouse key."""
     made: dict[str, Worked] = {}
 
     def ask(key: str) -> Worked:
         if key not in made:
-            made[key] = Worked(tmp_path_factory.mktemp("worked") / "data", key)
+            made[key] = Worked(migrated(tmp_path_factory.mktemp("worked") / "data"), key)
         return made[key]
 
     return ask

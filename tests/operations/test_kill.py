@@ -65,11 +65,10 @@ def points(names: list[str]) -> list:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory) -> Path:
+def template(migrated, tmp_path_factory) -> Path:
     """A data folder after a first refresh."""
-    house = House(tmp_path_factory.mktemp("template"))
+    house = House(migrated(tmp_path_factory.mktemp("template")))
     exports.write(house.root / "exports")
-    assert house.run("manage.py", "migrate", "-v0").returncode == 0
     first = house.refresh()
     assert first.stdout.strip() == "published", first.stderr
     return house.root
@@ -263,11 +262,10 @@ def plain_personal_data(house: House) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sealed_template(tmp_path_factory) -> Path:
+def sealed_template(migrated, tmp_path_factory) -> Path:
     """A data folder after a first refresh with a key; a customer without a number is set aside."""
-    house = House(tmp_path_factory.mktemp("sealed"), key="correct horse battery staple")
+    house = House(migrated(tmp_path_factory.mktemp("sealed")), key="correct horse battery staple")
     exports.write(house.root / "exports", customers=UNNUMBERED)
-    assert house.run("manage.py", "migrate", "-v0").returncode == 0
     first = house.refresh()
     assert first.stdout.strip() == "published", first.stderr
     return house.root

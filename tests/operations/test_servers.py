@@ -19,14 +19,11 @@ pytestmark = pytest.mark.own_database
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory) -> Path:
+def empty(migrated, tmp_path_factory) -> Path:
     """A data folder with root in its database, nothing refreshed."""
-    house = House(tmp_path_factory.mktemp("empty") / "data")
+    house = House(migrated(tmp_path_factory.mktemp("empty") / "data"))
     exports.write(house.root / "exports")
-    house.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
-    assert house.run("manage.py", "migrate", "-v0").returncode == 0
-    made = house.run("manage.py", "createsuperuser", "--no-input", "--username", "root", "--email", "root@example.com")
-    assert made.returncode == 0, made.stderr
+    house.add_root(PASSWORD)
     return house.root
 
 
@@ -79,7 +76,7 @@ def serve(house):
     def start() -> Browser:
         port = free_port()
         command = ("-m", "gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", f"127.0.0.1:{port}")
-        processes.append(house.start(*command))
+        processes.append(house.serve(*command))
         browser = Browser(f"http://127.0.0.1:{port}")
         wait_for(lambda: _answers(browser), 30)
         browser.sign_in("root")
@@ -132,7 +129,7 @@ def test_the_button_with_redis_and_a_worker(house, serve, redis_url):
     where, _ = browser.post("/admin/operations/refreshrun/start/", on="/admin/operations/refreshrun/")
     progress = where.replace("change", "progress")
     assert json.loads(browser.get(progress)[1])["state"] == "queued", "no worker runs yet: the web server must not work"
-    worker = house.start("-m", "celery", "-A", "moonwalk", "worker", "--pool", "solo", "--loglevel", "warning")
+    worker = house.serve("-m", "celery", "-A", "moonwalk", "worker", "--pool", "solo", "--loglevel", "warning")
     try:
         wait_for(lambda: not json.loads(browser.get(progress)[1])["under_way"], 60)
     finally:
@@ -155,16 +152,15 @@ def test_the_daily_refresh_by_a_worker_and_the_clock(house, redis_url):
     """The day before, the machine stood still at six: what the schedule owes is made up for by the first tick."""
     house.environment["REDIS_URL"] = redis_url
     long_ago = "update(start_time=timezone.now() - timedelta(days=2), last_run_at=timezone.now())"
-    made = house.run("manage.py", "shell", "-v0", "-c", f"""
+    house.shell(f"""
 from datetime import timedelta
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 PeriodicTask.objects.filter(name="Refresh the figures").{long_ago}
 PeriodicTask.objects.exclude(name="Refresh the figures").exclude(task="operations.tick").delete()
 PeriodicTask.objects.filter(task="operations.tick").update(last_run_at=timezone.now() - timedelta(minutes=1))
-""")  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    servers = [house.start("-m", "celery", "-A", "moonwalk", *what, "--loglevel", "warning")
+""")
+    servers = [house.serve("-m", "celery", "-A", "moonwalk", *what, "--loglevel", "warning")
                for what in (("worker",), ("beat", "--pidfile", ""))]  # fmt: skip
     try:
         states = "SELECT trigger, state FROM operations_refreshrun"
@@ -216,7 +212,7 @@ def test_a_server_that_starts_takes_up_a_payment_that_was_left(paying, serve):
 def test_a_server_that_is_asked_to_stop_ends_its_refresh_first(paying):
     paying.pay("M-00102", "5.00")
     port = free_port()
-    server = paying.start("-m", "gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", f":{port}")
+    server = paying.serve("-m", "gunicorn", "moonwalk.wsgi", "--config", "moonwalk/gunicorn.py", "--bind", f":{port}")
     begun = "SELECT count(*) FROM operations_refreshrun WHERE trigger = 'payments'"
     try:
         wait_for(lambda: paying.rows(begun) == [(1,)], 60, every=0.01)
@@ -232,7 +228,7 @@ def test_with_redis_a_worker_brings_a_payment_into_the_figures(paying, redis_url
     paying.environment["REDIS_URL"] = redis_url
     paying.pay("M-00102", "5.00", "queue")
     assert paying.settled("M-00102") == ("0.00", "20.00"), "no worker runs yet: the one who pays must not work"
-    worker = paying.start("-m", "celery", "-A", "moonwalk", "worker", "--pool", "solo", "--loglevel", "warning")
+    worker = paying.serve("-m", "celery", "-A", "moonwalk", "worker", "--pool", "solo", "--loglevel", "warning")
     try:
         wait_for(lambda: paying.settled("M-00102") == ("5.00", "15.00"), 60)
     finally:

@@ -5,19 +5,17 @@ On SQLite, and on PostgreSQL, which locks row by row. Dana Haddad (CC-0001) owes
 """
 
 import json
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests import databases
-from tests.conftest import ROOT, wait_for
+from tests.conftest import wait_for
 from tests.databases import ON_POSTGRESQL, full_on_sqlite
 from tests.operations import exports
+from tests.operations.house import House
 
 pytestmark = pytest.mark.own_database
 MANY = [f"M-{n:05}" for n in range(1001, 1041)]
@@ -31,27 +29,16 @@ for name in ("dana", "farid"):
 """
 
 
-class Desk:
-    """A data folder with a database of its own (a file, or one of the server's), worked on by children alone."""
+class Desk(House):
+    """A house whose children are people at the desk."""
 
-    def __init__(self, root: Path):
-        self.root = root
-        self.environment = {
-            "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(root), "LOG_LEVEL": "ERROR",
-            "SECRET_KEY": "only-for-the-tests-" + "x" * 40,
-        } | databases.environment(root)  # fmt: skip
-        self._files = 0
-
-    def manage(self, *arguments: str, stdin: str = "") -> None:
-        done = subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, input=stdin,
-                              capture_output=True, text=True, timeout=120)  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    _files = 0
 
     def file(self) -> str:
         self._files += 1
         return str(self.root / f"signal-{self._files}")
 
-    def start(self, do: str, *args, user: str = "dana", hold=None, die: str = "", gate: str = "", **more) -> "Child":
+    def begin(self, do: str, *args, user: str = "dana", hold=None, die: str = "", gate: str = "", **more) -> "Child":
         orders = {"do": do, "args": args, "more": more, "user": user}
         if hold:
             orders["hold"] = hold
@@ -59,21 +46,18 @@ class Desk:
             orders["die"] = die
         if gate:
             orders |= {"go": gate, "ready": self.file()}
-        return Child(orders, self.environment)
+        return Child(orders, self.start("-m", "tests.operations.desk_child", json.dumps(orders)))
 
     def do(self, do: str, *args, **more) -> dict:
-        return self.start(do, *args, **more).answer()
+        return self.begin(do, *args, **more).answer()
 
     def at_once(self, *calls: tuple[str, list, dict]) -> list[dict]:
         """The answers of children that begin in the same moment."""
         gate = self.file()
-        children = [self.start(do, *args, gate=gate, **more) for do, args, more in calls]
+        children = [self.begin(do, *args, gate=gate, **more) for do, args, more in calls]
         wait_for(lambda: all(Path(child.orders["ready"]).exists() for child in children), 60)
         Path(gate).touch()
         return [child.answer() for child in children]
-
-    def rows(self, sql: str) -> list[tuple]:
-        return databases.rows(self.root, sql)
 
     def until_waiting(self, children: int) -> None:
         """Until so many children wait for a lock. A file's lock can't be asked: there it is a matter of time."""
@@ -94,11 +78,8 @@ class Desk:
 class Child:
     """A process that was given its orders."""
 
-    def __init__(self, orders: dict, environment: dict):
-        self.orders = orders
-        command = [sys.executable, "-m", "tests.operations.desk_child", json.dumps(orders)]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)  # fmt: skip
+    def __init__(self, orders: dict, process: subprocess.Popen):
+        self.orders, self.process = orders, process
 
     @property
     def waits(self) -> bool:
@@ -115,12 +96,11 @@ class Child:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory):
+def template(migrated, tmp_path_factory):
     """After a first refresh, with two people at the desk."""
-    desk = Desk(tmp_path_factory.mktemp("desk"))
+    desk = Desk(migrated(tmp_path_factory.mktemp("desk")))
     exports.write(desk.root / "exports", orders=ORDERS)
-    desk.manage("migrate", "-v0")
-    desk.manage("shell", "-v0", stdin=PEOPLE)
+    desk.shell(PEOPLE)
     desk.manage("refresh_data")
     assert desk.rows("SELECT count(*) FROM operations_order") == [(44,)]
     return desk
@@ -128,8 +108,7 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def desk(template, tmp_path):
-    databases.copy(template.root, tmp_path / "desk")
-    return Desk(tmp_path / "desk")
+    return Desk(tmp_path / "desk", like=template.root)
 
 
 def paying(**more) -> dict:
@@ -201,10 +180,10 @@ def holding(desk, point: str) -> tuple[list, Path, Path]:
 @full_on_sqlite
 def test_the_second_waits_for_the_first_and_sees_what_it_did(desk):
     hold, held, let_go = holding(desk, "operations.models:Payment.save")
-    first = desk.start("order_mark_paid", ["M-00102"], hold=hold, **paying())
+    first = desk.begin("order_mark_paid", ["M-00102"], hold=hold, **paying())
     wait_for(held.exists, 60)
-    second = desk.start("order_mark_paid", ["M-00102"], user="farid", **paying())
-    third = desk.start("note_add", "CC-0001", "Comes on Friday", user="farid", request_key=str(uuid4()))
+    second = desk.begin("order_mark_paid", ["M-00102"], user="farid", **paying())
+    third = desk.begin("note_add", "CC-0001", "Comes on Friday", user="farid", request_key=str(uuid4()))
     if ON_POSTGRESQL:
         assert third.answer()["made"], "another row: nobody waits"
     desk.until_waiting(1)
@@ -221,9 +200,9 @@ def test_the_second_waits_for_the_first_and_sees_what_it_did(desk):
 def test_of_two_corrections_the_second_is_refused(desk):
     hold, held, let_go = holding(desk, "operations.models:Customer.save")
     seen = {"seen": "+971 50 000 0001"}
-    first = desk.start("correction_save", "CC-0001", "phone", "055 111 2222", hold=hold, **seen)
+    first = desk.begin("correction_save", "CC-0001", "phone", "055 111 2222", hold=hold, **seen)
     wait_for(held.exists, 60)
-    second = desk.start("correction_save", "CC-0001", "phone", "055 333 4444", user="farid", **seen)
+    second = desk.begin("correction_save", "CC-0001", "phone", "055 333 4444", user="farid", **seen)
     desk.until_waiting(1)
     assert second.waits
     let_go.touch()
@@ -242,9 +221,9 @@ def test_a_refresh_waits_for_an_edit_and_keeps_it(desk):
     """The edit is under way, not committed, when the refresh wants to write the same customer and orders."""
     exports.write(desk.root / "exports", customers=exports.CUSTOMERS | CHANGED, orders=ORDERS, day="2026-03-06")
     hold, held, let_go = holding(desk, "operations.models:Customer.save")
-    edit = desk.start("correction_save", "CC-0001", "phone", "055 111 2222", hold=hold)
+    edit = desk.begin("correction_save", "CC-0001", "phone", "055 111 2222", hold=hold)
     wait_for(held.exists, 60)
-    refresh = desk.start("refresh")
+    refresh = desk.begin("refresh")
     desk.until_waiting(1)
     assert refresh.waits
     assert desk.customer("phone", "own_phone") == ("+971 50 000 0001", None)
@@ -261,10 +240,10 @@ def test_an_edit_waits_for_a_refresh_and_sees_what_it_brought(desk):
     paid = ORDERS | {102: ORDERS[102].replace("20.00,0,,", "20.00,1,Cash,2026-03-01")}
     exports.write(desk.root / "exports", customers=exports.CUSTOMERS | CHANGED, orders=paid, day="2026-03-06")
     hold, held, let_go = holding(desk, "operations.sync:sync")
-    refresh = desk.start("refresh", hold=hold)
+    refresh = desk.begin("refresh", hold=hold)
     wait_for(held.exists, 60)
-    payment = desk.start("order_mark_paid", ["M-00102", "M-01001"], **paying())
-    edit = desk.start("correction_save", "CC-0001", "phone", "055 111 2222", seen="+971 50 000 0001")
+    payment = desk.begin("order_mark_paid", ["M-00102", "M-01001"], **paying())
+    edit = desk.begin("correction_save", "CC-0001", "phone", "055 111 2222", seen="+971 50 000 0001")
     desk.until_waiting(2)
     assert payment.waits
     assert edit.waits
@@ -282,9 +261,9 @@ def test_a_refresh_and_payments_of_many_orders_end(desk):
     dearer = {n: row.replace("10.00,0", "11.00,0") for n, row in ORDERS.items()}
     exports.write(desk.root / "exports", orders=dearer, day="2026-03-06")
     hold, held, let_go = holding(desk, "operations.sync:_lock")
-    refresh = desk.start("refresh", hold=hold)
+    refresh = desk.begin("refresh", hold=hold)
     wait_for(held.exists, 60)
-    payment = desk.start("order_mark_paid", MANY[::-1], **paying())
+    payment = desk.begin("order_mark_paid", MANY[::-1], **paying())
     desk.until_waiting(1)
     let_go.touch()
     assert refresh.answer()["state"] == "published"
@@ -299,7 +278,7 @@ def test_a_refresh_and_payments_of_many_orders_end(desk):
 @pytest.mark.parametrize("point", ["operations.models:Payment.save", "operations.services:_record"])
 def test_killed_before_the_commit_nothing_is_written_and_the_retry_pays_once(desk, point):
     click = paying()
-    desk.start("order_mark_paid", ["M-00102", "M-01001"], die=point, **click).dies()
+    desk.begin("order_mark_paid", ["M-00102", "M-01001"], die=point, **click).dies()
     assert desk.payments() == []
     assert desk.rows("SELECT count(*) FROM auditlog_logentry WHERE object_repr LIKE 'payment %'") == [(0,)]
     for _ in range(2):
@@ -310,7 +289,7 @@ def test_killed_before_the_commit_nothing_is_written_and_the_retry_pays_once(des
 @full_on_sqlite
 def test_killed_after_the_commit_the_retry_pays_nothing_more(desk):
     click = paying()
-    desk.start("order_mark_paid", ["M-00102"], die="django.db.transaction:Atomic.__exit__", **click).dies()
+    desk.begin("order_mark_paid", ["M-00102"], die="django.db.transaction:Atomic.__exit__", **click).dies()
     assert desk.payments() == [("M-00102", "20.00")]
     assert len(desk.do("order_mark_paid", ["M-00102"], **click)["made"]) == 1
     assert desk.payments() == [("M-00102", "20.00")]
@@ -322,7 +301,7 @@ def test_a_refresh_killed_in_the_middle_takes_no_edit_along(desk):
     desk.do("note_add", "CC-0001", "Comes on Friday", request_key=str(uuid4()))
     exports.write(desk.root / "exports", customers=exports.CUSTOMERS | CHANGED, orders=ORDERS, day="2026-03-06")
     ours = ("055 111 2222", "+971 50 000 0001", "971551112222")
-    desk.start("refresh", die="operations.sync:sync").dies()
+    desk.begin("refresh", die="operations.sync:sync").dies()
     assert desk.customer("phone", "own_phone", "over_phone", "phone_key") == ("+971 50 000 0001", *ours)
     assert desk.do("refresh")["state"] == "published"
     assert desk.customer("phone", "own_phone", "over_phone", "phone_key") == ("+971 50 000 0009", *ours)

@@ -13,7 +13,6 @@ from tests.sinks import LATE, Webhook
 pytestmark = pytest.mark.own_database
 
 RECORD = """
-import django; django.setup()
 from operations import deliveries
 for n in range({n}):
     deliveries.record("slack", f"{name} {{n}}", "About", content={{"text": f"{name} {{n}}"}})
@@ -40,18 +39,15 @@ def webhook():
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, webhook) -> House:
+def house(migrated, tmp_path_factory, webhook) -> House:
     """A database of its own."""
-    house = House(tmp_path_factory.mktemp("workers") / "data")
+    house = House(migrated(tmp_path_factory.mktemp("workers") / "data"))
     house.environment |= {"DJANGO_SETTINGS_MODULE": "moonwalk.settings", "MOONWALK_SLACK_WEBHOOK": webhook.url}
-    made = house.run("manage.py", "migrate", "--verbosity", "0")
-    assert made.returncode == 0, made.stderr
     return house
 
 
 def record(house: House, name: str, n: int) -> None:
-    made = house.run("-c", RECORD.format(name=name, n=n))
-    assert made.returncode == 0, made.stderr
+    house.shell(RECORD.format(name=name, n=n))
 
 
 def worker(house: House, gate) -> subprocess.Popen:
