@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 from analytics import queries
 from analytics.dashboards.executive import EXECUTIVE
 from analytics.formats import with_unit
+from tests.browser.axe import serious
 from tests.browser.conftest import WIDTHS
-from tests.browser.test_tabs import serious
 
 pytestmark = pytest.mark.browser
 
@@ -178,9 +178,9 @@ def test_on_a_phone_what_is_touched_is_44_px_high(visit):
 
 
 def test_without_scripts_the_numbers_tables_and_controls_work(visit):
-    page = visit(java_script_enabled=False).page
-    base = visit().base
-    page.goto(f"{base}/executive/?tab=trends&period=2026-02")
+    visitor = visit(java_script_enabled=False)
+    page = visitor.page
+    page.goto(f"{visitor.base}/executive/?tab=trends&period=2026-02")
     table = page.locator("[data-table=revenue-bars]")
     table.locator("summary").click()
     assert "Dhs 25,580" in table.locator("tr.chosen").inner_text()

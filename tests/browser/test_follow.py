@@ -3,8 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import WIDTHS
-from tests.browser.test_executive import serious
+from tests.browser.axe import serious
 
 pytestmark = pytest.mark.browser
 ADDRESSES = {
@@ -22,7 +21,7 @@ def said(locator) -> str:
     return " ".join(locator.inner_text().split())
 
 
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("width", [1440, pytest.param(390, marks=pytest.mark.full)])
 def test_a_card_leads_to_its_split_customers_orders_and_customer(visit, width):
     visitor = visit(width)
     page = visitor.open("?tab=snapshot&period=2026-02&store=hielo")
@@ -55,8 +54,15 @@ def test_a_card_leads_to_its_split_customers_orders_and_customer(visit, width):
     assert visitor.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1440, "light"),
+        (390, "dark"),
+        pytest.param(1440, "dark", marks=pytest.mark.full),
+        pytest.param(390, "light", marks=pytest.mark.full),
+    ],
+)
 def test_every_page_behind_a_number_fits_and_is_fit_for_all(visit, width, scheme):
     visitor = visit(width, scheme)
     for name, address in ADDRESSES.items():
@@ -67,8 +73,9 @@ def test_every_page_behind_a_number_fits_and_is_fit_for_all(visit, width, scheme
 
 
 def test_a_period_chosen_stays_behind_the_number(visit):
-    page = visit().page
-    page.goto(f"{visit().base}/follow/executive/items/?period=2026-02&by=service_type&show=rows")
+    visitor = visit()
+    page = visitor.page
+    page.goto(f"{visitor.base}/follow/executive/items/?period=2026-02&by=service_type&show=rows")
     with page.expect_navigation():
         page.get_by_label("Period").select_option("2025-12")
     assert "by=service_type" in page.url and "show=rows" in page.url and "period=2025-12" in page.url

@@ -7,11 +7,11 @@ from decimal import Decimal as D
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from operations import services
 from operations.models import Payment
+from tests.browser.axe import findings
 from tests.conftest import wait_for
 from tests.operations import books
 from tests.operations.books import paying
@@ -49,10 +49,9 @@ def act(page):
     return page.locator("dialog#act")
 
 
-def wrong(visitor) -> list[str]:
+def wrong(visitor) -> list:
     """What axe finds wrong with a page, and what the browser complained of."""
-    found = Axe().run(visitor.page).response["violations"]
-    return [f"{v['id']}: {node['target']}" for v in found for node in v["nodes"]] + visitor.complaints
+    return findings(visitor.page) + visitor.complaints
 
 
 # By keyboard -------------------------------------------------------------------------------------------------------
@@ -236,7 +235,7 @@ def test_it_is_in_order_wide_and_narrow_light_and_dark(desk, people, width, sche
         assert wrong(visitor) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.full), "dark"])
 def test_on_a_phone_a_ticked_card_is_one_tint_and_the_bar_two_lines(desk, scheme):
     visitor = desk(width=390, scheme=scheme, has_touch=True)
     page = visitor.page
