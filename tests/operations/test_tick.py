@@ -22,6 +22,12 @@ State, Trigger = RefreshRun.State, RefreshRun.Trigger
 SOON = timedelta(seconds=30)
 
 
+@pytest.fixture(autouse=True)
+def no_schedule_is_due():
+    """Whatever time of day it is while a test runs."""
+    PeriodicTask.objects.update(start_time=timezone.now() + timedelta(days=1))
+
+
 @pytest.fixture
 def folder(data_dir):
     return exports.settled(exports.write(data_dir / "exports"))
