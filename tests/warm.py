@@ -181,7 +181,7 @@ def take_on(environment: dict[str, str]) -> None:
     connections.__dict__.clear()
     connections.__init__()
     for name in dir(now):
-        if name.isupper() and name != "DATABASES" and getattr(before, name) != getattr(now, name):
+        if name.isupper() and name != "DATABASES" and getattr(before, name, None) != getattr(now, name):
             setting_changed.send(None, setting=name, value=getattr(now, name), enter=True)
     django.setup()  # its apps are there; the log is configured anew
 
