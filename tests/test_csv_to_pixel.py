@@ -109,9 +109,11 @@ def test_a_payment_from_csv_to_pixel_and_back(house, page):
     first = house.warehouse.current()
 
     pay(page, "8.00", "Cash")
-    wait_for(lambda: seen(page) == IN_PART, 60)
+    wait_for(lambda: house.settled("M-00102") == ("8.00", "12.00"), 60)
+    assert seen(page) == IN_PART
     pay(page, "12.00", "Terminal")
-    wait_for(lambda: seen(page) == SETTLED, 60)
+    wait_for(lambda: house.settled("M-00102") == ("20.00", "0.00"), 60)
+    assert seen(page) == SETTLED
     page.goto("/finance/?tab=outstanding")
     assert "M-00102" not in page.content() and "M-00103" in page.content()
 

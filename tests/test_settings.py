@@ -107,8 +107,9 @@ def test_another_business_file_sets_the_clock(tmp_path):
 
 @pytest.mark.parametrize(
     "decorator",
-    ["analytics.access.no_such_function", "analytics.no_such_module.dash_view", "", "analytics.access.can_see",
-     "django_plotly_dash.access.login_required"],
+    ["analytics.access.no_such_function", "django_plotly_dash.access.login_required",
+     *(pytest.param(other, marks=pytest.mark.full)
+       for other in ("analytics.no_such_module.dash_view", "", "analytics.access.can_see"))],
 )  # fmt: skip
 def test_no_server_starts_with_dashboards_open_to_everybody(tmp_path, decorator):
     """gunicorn imports moonwalk.wsgi and runs no system check; django-plotly-dash swallows a wrong path."""
@@ -122,6 +123,7 @@ def test_no_server_starts_with_dashboards_open_to_everybody(tmp_path, decorator)
     assert decorator in run.stderr
 
 
+@pytest.mark.full  # as servers do in tests/operations/test_servers.py
 def test_a_server_starts_with_the_settings_as_they_are(tmp_path):
     assert json.loads(run_settings(tmp_path, "bool(__import__('moonwalk.wsgi'))").stdout) is True
 
