@@ -4,8 +4,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Frame, Page
 
 _SCRIPT = Axe().axe_script
-# Rows of a list are made alike: the first dozen stand for all. They cost more than all the rest of a page.
-_ROWS = "tbody > tr:nth-child(n + 13)"
+# Rows of a table or list are made alike: the first dozen stand for all. They cost more than all the rest of a page.
+_ROWS = ":is(tbody > tr, ol > li):nth-child(n + 13)"
 
 
 def findings(page: Page | Frame, impact: tuple[str, ...] = (), within: str = "", rules: tuple[str, ...] = ()) -> list:
