@@ -7,8 +7,9 @@ import sys
 
 
 def main() -> None:
-    # A start makes half a million objects and throws few away: with Python's usual 700 a fifth of it goes into looking.
-    gc.set_threshold(100_000, 20, 20)
+    # Loading makes half a million objects that stay: with Python's usual 700 a fifth of a start goes into looking for
+    # garbage. Commands that run long still look.
+    gc.set_threshold(20_000)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "moonwalk.settings")
     try:
         from django.core.management import execute_from_command_line

@@ -42,11 +42,11 @@ os.environ.update(
     DEBUG="False",
 )
 
-_connect = duckdb.connect
+connect = duckdb.connect
 
 
 def _connect_with_one_thread(database=":memory:", read_only=False, config=None):
-    return _connect(database, read_only, {"threads": 1} | (config or {}))
+    return connect(database, read_only, {"threads": 1} | (config or {}))
 
 
 duckdb.connect = _connect_with_one_thread

@@ -3,7 +3,8 @@
 To start Python and load Moonwalk takes two seconds of a processor, more than most tests' processes do afterwards. Here
 one process loads it, opens nothing, and forks for whoever asks; the child takes the asker's environment, reads the
 settings anew from it and goes on as `python ARGUMENTS` would: -m module, -c code, or a file. A process like any other:
-connections of its own, its exit code, killed at any moment. Servers and whatever tests how Moonwalk starts begin from
+connections of its own, its exit code, killed at any moment. (Threads of Polars and DuckDB that wait in the parent don't
+come along: both start new ones.) Servers and whatever tests how Moonwalk starts begin from
 nothing, as they do in real life.
 
 A command is `python tests/warm.py ADDRESS ARGUMENTS`, which loads nothing: it hands over its files and its environment,
@@ -12,7 +13,7 @@ passes signals on, ends as the child does; and where it is killed, so is the chi
 
 import json
 import os
-import selectors
+import select
 import signal
 import socket
 import sys
@@ -107,58 +108,50 @@ def load() -> None:
 
 
 def serve(address: str) -> dict:
-    """Fork for whoever asks, until the input ends. Comes back in the children alone: with what is to be done."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen(64)
-    print("ready", flush=True)
-    events = selectors.DefaultSelector()
-    events.register(listener, selectors.EVENT_READ)
-    events.register(sys.stdin, selectors.EVENT_READ)
-    asking: dict[int, tuple[int, socket.socket]] = {}  # a child's pidfd: the child, who waits for it
-    while True:
-        for key, _ in events.select():
-            if key.fileobj is sys.stdin:
-                for pid, _ in asking.values():
-                    os.kill(pid, signal.SIGKILL)
-                os._exit(0)
-            if key.fileobj is listener:
-                there, _ = listener.accept()
-                size, files, _, _ = socket.recv_fds(there, 8, 3)
-                with there.makefile("rb") as source:
-                    order = json.loads(source.read(int.from_bytes(size)))
-                if (pid := os.fork()) == 0:
-                    for connection in (listener, there, *(other for _, other in asking.values())):
-                        connection.close()
-                    for pidfd in asking:
-                        os.close(pidfd)
-                    events.close()
-                    for here, file in enumerate(files):
-                        os.dup2(file, here)
-                        os.close(file)
-                    return order
-                for file in files:
-                    os.close(file)
-                there.sendall(b"%d\n" % pid)
-                pidfd = os.pidfd_open(pid)
-                asking[pidfd] = (pid, there)
-                events.register(pidfd, selectors.EVENT_READ)
-                events.register(there, selectors.EVENT_READ, pidfd)
-            elif key.data is None:  # a child ended
-                if key.fd not in asking:
-                    continue
-                pid, there = asking.pop(key.fd)
-                events.unregister(key.fd)
-                os.close(key.fd)
-                if there in events.get_map():
-                    events.unregister(there)
-                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                with suppress(OSError):  # who asked was killed
-                    there.sendall(b"%d\n" % code)
-                there.close()
-            elif key.data in asking:  # who asked was killed
-                os.kill(asking[key.data][0], signal.SIGKILL)
-                events.unregister(key.fileobj)
+    """Attend to whoever asks, until the input ends. Comes back in the children alone: with what is to be done."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for them
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            if sys.stdin in ready:
+                sys.exit()
+            there, _ = listener.accept()
+            if os.fork() == 0:
+                break
+            there.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return attend(there)
+
+
+def attend(there: socket.socket) -> dict:
+    """In a process that stays beside the child, tells who asked how it ended, and kills it where who asked is killed.
+    Comes back in the child."""
+    size, files, _, _ = socket.recv_fds(there, 8, 3)
+    if not size:  # who asked was killed before
+        os._exit(1)
+    with there.makefile("rb") as source:
+        order = json.loads(source.read(int.from_bytes(size)))
+    if (pid := os.fork()) == 0:
+        there.close()
+        for here, file in enumerate(files):
+            os.dup2(file, here)
+            os.close(file)
+        return order
+    for file in files:
+        os.close(file)
+    ended = os.pidfd_open(pid)
+    with suppress(OSError):
+        there.sendall(b"%d\n" % pid)
+    ready, _, _ = select.select([ended, there], [], [])
+    if ended not in ready:
+        os.kill(pid, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with suppress(OSError):
+        there.sendall(b"%d\n" % code)
+    os._exit(0)
 
 
 def take_on(environment: dict[str, str]) -> None:
@@ -166,10 +159,14 @@ def take_on(environment: dict[str, str]) -> None:
     import importlib
 
     import django
+    import duckdb
     from django.conf import Settings, settings
     from django.db import connections
     from django.test.signals import setting_changed
 
+    import tests.environment
+
+    duckdb.connect = tests.environment.connect  # in as many threads as ever
     os.environ.clear()
     os.environ.update(environment)
     os.environ["DJANGO_SETTINGS_MODULE"] = "moonwalk.settings"
