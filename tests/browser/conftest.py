@@ -87,14 +87,16 @@ def all_rooms(chromium, live_server):
 
 
 @pytest.fixture
-def rooms(all_rooms):
-    """Sessions of the browser: rooms.context(390, "dark")."""
+def rooms(all_rooms, transactional_db, golden_data):
+    """Sessions of the browser: rooms.context(390, "dark"). Cleared before the database and the data folder are, which
+    pages that ask every second would still look at.
+    """
     yield all_rooms
     all_rooms.clear()
 
 
 @pytest.fixture
-def visit(rooms, live_server, transactional_db, people, golden_data, client):
+def visit(rooms, live_server, people, client):
     """visit(width=390, scheme="dark") is a Visitor signed in as the manager, or as whom `client` is."""
     client.force_login(people["layla"])
 
@@ -108,6 +110,6 @@ def visit(rooms, live_server, transactional_db, people, golden_data, client):
 
 
 @pytest.fixture
-def stranger(rooms, live_server, transactional_db, people, golden_data):
+def stranger(rooms, live_server, people):
     """A browser page without a session, on the live server; and its address."""
     return rooms.context(who="stranger").new_page(), live_server.url, PASSWORD
