@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from analytics.dashboards import DASHBOARDS
+from tests.browser import axe
 from tests.browser.axe import findings, serious
 from tests.browser.conftest import WIDTHS
 
@@ -81,12 +82,14 @@ def test_the_first_page_fits(visit, width, scheme):
     assert visitor.page.url.endswith("/executive/")
 
 
-def test_what_axe_finds_is_heard(rooms):
+def test_what_axe_finds_is_heard(rooms, monkeypatch):
     page = rooms.context().new_page()
     rows = "<tr><td><button></button></td></tr>" * 20
     page.set_content(f"<html lang=en><title>T</title><main><h1>T</h1><img src='data:,'><table>{rows}</table></main>")
-    found = {rule: len(nodes) for rule, nodes in findings(page, impact=("critical",))}
-    assert found == {"image-alt": 1, "button-name": 12}, "rows beyond a dozen are like those before"
+    for every_row, buttons in ((True, 20), (False, 12)):
+        monkeypatch.setattr(axe, "every_row", every_row)
+        found = {rule: len(nodes) for rule, nodes in findings(page, impact=("critical",))}
+        assert found == {"image-alt": 1, "button-name": buttons}
     assert findings(page, within="h1") == []
 
 
