@@ -206,7 +206,13 @@ def discard(house: "Warehouse", held: RefreshRun, user) -> None:
     except services.RunEnded:
         held.refresh_from_db()
         raise MoonwalkError(decision(held)) from None
-    quarantine.drop(house, held.build_id)
+    remove_candidate(house, held.build_id)
+
+
+def remove_candidate(house: "Warehouse", build_id: str) -> None:
+    """Remove a build that isn't published, with the rows it set aside: nobody could look at them any more."""
+    house.discard(build_id)
+    quarantine.remove(build_id)
 
 
 def was_discarded(exports: str) -> bool:

@@ -53,12 +53,6 @@ def places(build_id: str, most: int = 20, data_dir: Path | None = None) -> dict[
     return found
 
 
-def drop(house: "Warehouse", build_id: str) -> None:
-    """Remove a build that isn't published, with the rows it set aside: nobody could look at them any more."""
-    house.discard(build_id)
-    remove(build_id)
-
-
 def remove(build_id: str) -> None:
     """Remove the rows that one build set aside."""
     shutil.rmtree(settings.DATA_DIR / "quarantine" / build_id, ignore_errors=True)

@@ -406,7 +406,7 @@ def _build_and_publish(
         manifest["payments_alone"] = same and not run.forced and manifest["fingerprint"] != live["fingerprint"]
         sure = sure or run.forced or bool(found.sure) and found.sure == house.base_of(live)
         if not run.forced and not same and (why := _left_out(house, manifest, live, sure)):
-            quarantine.drop(house, build.build_id)
+            held.remove_candidate(house, build.build_id)
             _nothing_new(run, house, why)
             return False
         with progress.step("insights"):
@@ -416,7 +416,7 @@ def _build_and_publish(
         manifest["seconds"] = manifest["seconds"] | progress.seconds
         if run.dry_run:
             manifest["rejected"] = quarantine.places(build.build_id)
-            quarantine.drop(house, build.build_id)
+            held.remove_candidate(house, build.build_id)
             services.run_mark_checked(run, manifest=manifest, moved=moved.figures, moved_orders=moved.orders)
             return False
         if moved.asks and not sure:
@@ -438,7 +438,7 @@ def _build_and_publish(
             _sync(run, lock, con, manifest, progress, mark)
     except BaseException:
         if run.state not in (State.PUBLISHING, State.HELD):
-            quarantine.drop(house, build.build_id)
+            held.remove_candidate(house, build.build_id)
         raise
     _publish(run, house, manifest, progress)
     return True
@@ -601,7 +601,7 @@ def _drop_candidates(house: "Warehouse") -> None:
     kept = held.builds()
     for file in house.root.glob("*.duckdb"):  # builds() leaves unfinished ones out
         if file.stem not in kept and file.stem != house.current() and not house.manifest(file.stem).get("published"):
-            quarantine.drop(house, file.stem)
+            held.remove_candidate(house, file.stem)
 
 
 def _prune(house: "Warehouse") -> list[str]:
