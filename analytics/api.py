@@ -29,7 +29,8 @@ from analytics.dashboards import DASHBOARDS
 from analytics.dashboards import insights as words
 from analytics.metrics import METRICS, UnknownMetric
 from analytics.models import api_token_find
-from analytics.tables import CONTACTS, slug
+from analytics.tables import CONTACTS
+from etl.business import slug
 from etl.errors import MoonwalkError
 from etl.landing import write_csv
 

@@ -21,7 +21,8 @@ from analytics.listing import PAGE
 from analytics.metrics import METRICS, Metric
 from analytics.pages import build_of, for_page
 from analytics.queries import Behind
-from analytics.tables import Column, Table, slug
+from analytics.tables import Column, Table
+from etl.business import slug
 
 SHOWS = ("customers", "rows")
 SPLITS = {"store": "Store", **{d: words for d, words in frame.DIMENSIONS.items() if d in queries.SPLITS}}

@@ -20,7 +20,8 @@ from analytics.dashboards.frame import State
 from analytics.formats import with_unit
 from analytics.listing import PAGE
 from analytics.pages import for_page, state_of
-from analytics.tables import CONTACTS, Column, Table, slug
+from analytics.tables import CONTACTS, Column, Table
+from etl.business import slug
 
 OVERDUE, BUSINESS = "overdue", "business"
 AGES = {slug(name): name for name in receivables.AGING}

@@ -30,7 +30,7 @@ from analytics.metrics import FACTS, METRICS
 from analytics.models import Target
 from analytics.queries import Filters, QueryError, Snapshot
 from analytics.seasons import seasons
-from analytics.tables import slug
+from etl.business import slug
 from etl.errors import MoonwalkError, WarehouseError
 from etl.sources import TITLES
 
@@ -142,7 +142,8 @@ def store_of(build: Snapshot, name: str | None) -> str | None:
 
 def file_name(period: str, store: str | None = None) -> str:
     """board-report-2026-02.pdf; of one store board-report-2026-02-moon-walk.pdf."""
-    of_store = f"-{slug(store) or 'one-store'}" if store else ""
+    plain = slug(store.encode("ascii", "ignore").decode()) if store else ""  # it stands in a header
+    of_store = f"-{plain or 'one-store'}" if store else ""
     return f"board-report-{period}{of_store}.pdf"
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
-from re import sub
 
 from analytics.formats import DASH, day, with_unit
 
@@ -96,8 +95,3 @@ def words(value, unit: str, currency: str) -> str:
     if unit == "boolean":
         return "yes" if value else "no"
     return str(value) if unit in ("text", "change") else with_unit(value, unit, currency)
-
-
-def slug(name: str) -> str:
-    """A value of a dimension in a URL: "Wash & Press" -> "wash-press"."""
-    return sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,5 +1,6 @@
 """The facts of one business (stores, routes, keywords, currency, time zone), read from a TOML file."""
 
+import re
 import tomllib
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +11,11 @@ from etl.errors import BusinessError
 from etl.legal import Legal, read_legal
 
 DEFAULT_FILE = Path(__file__).with_name("business.toml")
+
+
+def slug(name: str) -> str:
+    """A name in a URL: "Wash & Press" -> "wash-press". Letters of every script stay."""
+    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Store:
     @property
     def slug(self) -> str:
         """The store in a URL: `moon-walk`."""
-        return self.name.lower().replace(" ", "-")
+        return slug(self.name)
 
 
 @dataclass(frozen=True)
@@ -146,9 +152,13 @@ def _stores(raw: list[dict], legacy_store: str) -> tuple[Store, ...]:
     for store in stores:
         if not store.id.isdigit():
             raise BusinessError(f'[[stores]]: id = "{store.id}" is no number; write CleanCloud\'s Store ID in digits.')
+        if store.slug in ("", "all"):  # addresses say "all" of all stores
+            raise BusinessError(f'[[stores]]: name = "{store.name}" can\'t stand in an address; use letters or digits.')
     for what in ("id", "name", "order_prefix"):
         if len({getattr(s, what) for s in stores}) != len(stores):
             raise BusinessError(f"[[stores]]: two stores share the same {what}; give each its own.")
+    if len({s.slug for s in stores}) != len(stores):
+        raise BusinessError("[[stores]]: two names differ by signs alone, and addresses have none; give each its own.")
     if legacy_store not in {s.name for s in stores}:
         raise BusinessError(f'[legacy] store = "{legacy_store}" is none of the [[stores]]; name one of them.')
     return stores

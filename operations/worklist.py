@@ -26,8 +26,8 @@ from analytics.formats import DASH, day, person, with_unit
 from analytics.metrics import FACTS
 from analytics.pages import build_of
 from analytics.receivables import AGING
-from analytics.tables import Column, Table, slug
-from etl.business import Store
+from analytics.tables import Column, Table
+from etl.business import Store, slug
 from etl.errors import MoonwalkError
 from operations.finding import clean
 from operations.models import Level

@@ -18,7 +18,8 @@ from analytics.dashboards.by_period import FORMS, as_chart, capital, definition_
 from analytics.dashboards.frame import LEAST, Block, Chart, State, currency
 from analytics.formats import Number, after, before, figure, number, with_unit
 from analytics.metrics import FACTS
-from analytics.tables import Column, Table, slug
+from analytics.tables import Column, Table
+from etl.business import slug
 
 WIDE = ("cohorts",)
 TOP = 20  # customers and orders that a list shows

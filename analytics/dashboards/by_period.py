@@ -13,7 +13,8 @@ from analytics.dashboards.frame import DIMENSIONS, Chart, Figures, Period, State
 from analytics.formats import DASH, Number, after, before, with_unit
 from analytics.metrics import METRICS
 from analytics.seasons import seasons
-from analytics.tables import Column, Table, slug
+from analytics.tables import Column, Table
+from etl.business import slug
 
 AHEAD = 3  # periods that a moving average takes in, and that it is drawn ahead
 COLOURS = ("c1", "c2", "c3", "c4", "c5", "c6")

@@ -9,7 +9,8 @@ from analytics.dashboards.by_period import definition_of, subject
 from analytics.dashboards.frame import Card, Figures, Period, State, currency, when
 from analytics.formats import Number, after, before, figure, with_unit
 from analytics.metrics import METRICS
-from analytics.tables import Column, Table, slug
+from analytics.tables import Column, Table
+from etl.business import slug
 
 SPARK_PERIODS = 13
 

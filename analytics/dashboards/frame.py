@@ -21,8 +21,7 @@ from analytics.business import business
 from analytics.customers import SEGMENTS
 from analytics.formats import Change, Number, change, with_unit
 from analytics.metrics import FORMULA, METRICS, parts_of
-from analytics.tables import slug
-from etl.business import Store
+from etl.business import Store, slug
 from etl.errors import WarehouseError
 
 ALL_STORES = "all"

@@ -11,7 +11,7 @@ from analytics.dashboards import DASHBOARDS, blocks, cards, frame
 from analytics.dashboards.frame import Chart
 from analytics.formats import DASH
 from analytics.metrics import METRICS
-from analytics.tables import slug
+from etl.business import slug
 from tests.analytics import reading
 from tests.analytics.tabs import EXPECTED, PERIODS, TABS, VALUES, asked, cards_of, drawn, reads, state_of
 

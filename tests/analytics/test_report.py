@@ -24,6 +24,7 @@ from analytics.formats import change, with_unit
 from analytics.metrics import METRICS
 from analytics.models import Target
 from analytics.queries import QueryError, Refused, Snapshot
+from etl.business import Store, slug
 from etl.warehouse import Warehouse
 from tests.conftest import GOLDEN, point_settings_at
 
@@ -626,6 +627,15 @@ def test_a_report_of_a_store_has_its_name_its_targets_and_nothing_of_the_whole(g
 ])  # fmt: skip
 def test_a_store_is_read_as_people_and_addresses_write_it(golden_build, name, store):
     assert report.store_of(snapshot_of(golden_build), name) == store
+
+
+@pytest.mark.parametrize(("name", "address", "of"), [
+    ("Moon Walk", "moon-walk", "moon-walk"), ("Wash & Press", "wash-press", "wash-press"),
+    ("النور", "النور", "one-store"),
+])  # fmt: skip
+def test_a_store_has_one_name_in_addresses_and_a_plain_one_in_files(name, address, of):
+    assert Store("1", name, "", "").slug == slug(name) == address
+    assert report.file_name("2026-02", name) == f"board-report-2026-02-{of}.pdf"
 
 
 def test_a_store_that_the_data_lacks_is_refused_in_a_sentence(golden_build):

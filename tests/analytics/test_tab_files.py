@@ -13,7 +13,8 @@ from analytics import exports
 from analytics.dashboards import DASHBOARDS, blocks
 from analytics.formats import DASH, with_unit
 from analytics.metrics import METRICS
-from analytics.tables import slug, words
+from analytics.tables import words
+from etl.business import slug
 from tests.analytics import reading
 from tests.analytics.tabs import TABS, VALUES, state_of
 
