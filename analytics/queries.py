@@ -165,7 +165,7 @@ class Snapshot:
             found = ask(con, wanted, grain, filters=filters, ranked=ranked, **how)
             if ranked:
                 customers = found.pop(RANKED)
-                self.kept(("concentration", grain, ranked, filters), lambda _: customers)
+                self.kept(_key_of_customers(grain, ranked, filters), lambda _: customers)
             return self._theirs(found)
 
         key = ("ask", tuple((split, *names) for split, names in wanted.items()), grain, filters, *sorted(how.items()))
@@ -203,7 +203,7 @@ class Snapshot:
     def concentration(self, grain: str, period: str, filters: Filters = Filters()) -> pl.DataFrame:
         """concentration() of this build. Raises Refused for a reader restricted to one store."""
         self.whole("Concentration")
-        key = ("concentration", grain, period, filters)
+        key = _key_of_customers(grain, period, filters)
         return self.kept(key, lambda con: concentration(con, grain, period, filters))
 
     def rfm(self, month: str | None = None) -> pl.DataFrame:
@@ -296,6 +296,11 @@ class Snapshot:
         """insights() of this build: of the reader's store, of `store`, or of the whole."""
         store = self.filters(Filters(store=store)).store or WHOLE
         return self.kept(("insights", grain, store), lambda con: insights(con, grain, store))
+
+
+def _key_of_customers(grain: str, period: str, filters: Filters) -> tuple:
+    """Under which concentration() is kept: ask() leaves it there for whoever asks next."""
+    return "concentration", grain, period, filters
 
 
 _snapshots: dict[tuple, Snapshot] = {}

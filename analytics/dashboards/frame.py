@@ -389,10 +389,13 @@ def _ask(
 ) -> dict:
     """The frames of Snapshot.ask(), and under "whole" that of the metrics that no store narrows; one statement for all.
 
-    With such metrics beside a store's, the store's are its rows of a split by store.
+    With such metrics beside a store's, the store's are its rows of a split by store. Raises ValueError for `ranked`
+    beside these: customers are ranked in the whole business alone.
     """
     if not whole:
         return build.ask(wanted, grain, filters=filters, include_open=True, ranked=ranked) | {"whole": None}
+    if ranked:
+        raise ValueError(f"Customers are not ranked beside the figures of {filters.store}.")
     of_stores = {split: ("store", split) if split else "store" for split in wanted}
     asked = {None: whole} | {of_stores[split]: names for split, names in wanted.items()}
     found = build.ask(asked, grain, filters=replace(filters, store=None), include_open=True)

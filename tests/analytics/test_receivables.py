@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from analytics import enrich, queries
+from analytics.dashboards import DASHBOARDS, frame
+from analytics.metrics import METRICS
 from analytics.queries import RANKED, Filters, QueryError, Snapshot, ask, concentration, ledger
 from analytics.receivables import (
     AGING,
@@ -356,6 +358,12 @@ def test_concentration_comes_with_metrics_in_one_statement(golden, grain, period
         ask(golden, {None: names}, grain, ranked="2031-01")
     with pytest.raises(QueryError, match="whole business"):
         Snapshot("x", golden, {}, only="Hielo").ask({None: names}, grain, ranked=period)
+
+
+def test_customers_are_not_ranked_beside_a_stores_figures(golden):
+    tab = next(t for d in DASHBOARDS.values() for t in d.tabs if any(METRICS[n].whole for n in t.metrics))
+    with pytest.raises(ValueError, match="not ranked beside the figures of Hielo"):
+        frame.figures(Snapshot("x", golden, {}), tab, "month", Filters(store="Hielo"), "2026-02")
 
 
 def test_concentration_by_hand(built):
