@@ -43,7 +43,7 @@ def _url(root: Path) -> str:
     return os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + _name(root)
 
 
-def to_work_in(root: Path) -> dict[str, str]:
+def environment_of(root: Path) -> dict[str, str]:
     """What tells a process in this data folder its database, which is made, empty, where there is none yet."""
     if not ON_POSTGRESQL:
         return {}
@@ -64,8 +64,8 @@ def keep(connection) -> None:
     name = connection.settings_dict["NAME"]
     if ON_POSTGRESQL and name.startswith("test_"):
         connection.close()  # nothing is copied while somebody is connected to it
-        _KEPT.mkdir()
         _make(_KEPT, f" TEMPLATE {name}")
+        _KEPT.mkdir()
     elif not ON_POSTGRESQL and connection.is_in_memory_db():
         connection.ensure_connection()
         _KEPT.mkdir()
@@ -79,8 +79,10 @@ def migrated(root: Path) -> Path:
         _KEPT.mkdir()
         run = subprocess.run(
             [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, capture_output=True, text=True,
-            env=os.environ | {"MOONWALK_DATA_DIR": str(_KEPT)} | to_work_in(_KEPT),
+            env=os.environ | {"MOONWALK_DATA_DIR": str(_KEPT)} | environment_of(_KEPT),
         )  # fmt: skip
+        if run.returncode:
+            shutil.rmtree(_KEPT)  # the next one says so too, rather than that there is nothing to copy
         assert run.returncode == 0, run.stderr
     root.mkdir(parents=True, exist_ok=True)
     if ON_POSTGRESQL:

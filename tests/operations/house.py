@@ -24,7 +24,7 @@ class House:
         self.environment = {
             "MOONWALK_WAREHOUSE_KEY": key,
             "PATH": os.environ["PATH"], "MOONWALK_ENV_FILE": "", "MOONWALK_DATA_DIR": str(root), "LOG_LEVEL": "ERROR",
-        } | databases.to_work_in(root)  # fmt: skip
+        } | databases.environment_of(root)  # fmt: skip
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(warm.command(*arguments), cwd=ROOT, env=self.environment, capture_output=True, text=True,
