@@ -193,7 +193,7 @@ class RefreshRunAdmin(HiddenFromStores, LookedAt, ListAdmin):
             return redirect("admin:operations_refreshrun_change", pk)
         if request.method == "POST":
             return self._started(request, trigger=run.Trigger.ROLLBACK, build_id=build.build_id)
-        left = [b for b in refresh.warehouse().builds() if b.manifest.get("published") and _later(b, build.build_id)]
+        left = [b for b in refresh.warehouse().builds() if b.manifest.get("published") and b.created > build.created]
         context = self.admin_site.each_context(request) | {
             "title": BACK if build.build_id == run.build_id else BACK_TO_EXPORTS, "opts": self.opts, "run": run,
             "build": build, "left": left,
@@ -487,11 +487,6 @@ def whereabouts(run: RefreshRun) -> str:
     there = link(reverse("admin:operations_refreshrun_change", args=[made.pk]), f"refresh {made.pk}") if made else "–"
     end = "they are live." if way_back(run) is None else "rolling back leads there."
     return format_html("Its exports live on in {}, with later payments: {}", there, end)
-
-
-def _later(build, than: str) -> bool:
-    """Was it made after the build `than`? A build's id begins with its time."""
-    return build.build_id > than
 
 
 def seconds(run: RefreshRun) -> float | None:

@@ -13,7 +13,12 @@
   /* ---- the dialog ---- */
   /* While something is sent it stays: whoever closed it would not learn whether it was recorded. */
   const sending = () => !!body.querySelector("form[aria-busy]");
-  const shut = () => { if (!sending()) dialog.close(); };
+  const left = () => { asking += 1; body.replaceChildren(); };
+  const shut = () => {
+    if (sending()) return;
+    dialog.close();
+    left();
+  };
   /* What was typed isn't thrown away unasked; who closes it a second time means it. */
   const changed = () => !!body.querySelector("form :is(.wrong, [data-wrong])") || [...body.querySelectorAll("form :is(input, textarea, select)")].some((field) => {
     if (field.type === "hidden") return false;
@@ -60,7 +65,8 @@
       if (event.key === "Escape" && !event.isComposing) { event.preventDefault(); leaving(); }
     });
     dialog.append(body, close);
-    dialog.addEventListener("close", () => { asking += 1; body.replaceChildren(); });
+    /* Where the browser closed it. It tells so a moment later: what was asked for since is not to be taken back. */
+    dialog.addEventListener("close", () => { if (!dialog.open && body.hasChildNodes()) left(); });
     document.body.append(dialog);
   };
   const put = (html) => {
